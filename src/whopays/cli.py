@@ -1,0 +1,135 @@
+"""The command line: argument parsing only. Heavy imports wait until a command needs them."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from collections.abc import Sequence
+from importlib.metadata import version
+
+from whopays.errors import WhopaysError
+
+FORMATS = ("jsonl", "csv", "parquet", "html")
+OK, SOME_FAILED, WRONG_USAGE = 0, 1, 2
+
+_EXAMPLES = """\
+examples:
+  whopays tag report.pdf                       who pays, with quoted evidence
+  whopays tag reports/ --output tags.csv       a folder; the format follows the file name
+  echo "Students now pay $5,500." | whopays tag -
+  whopays evaluate gold.jsonl                  F1 with intervals, for documents, sentences and evidence
+"""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line; returns the exit status: 0 all done, 1 some documents failed, 2 wrong usage."""
+    options = _parser().parse_args(arguments)
+    try:
+        return int(options.run(options))
+    except WhopaysError as error:
+        print(f"whopays: {error}", file=sys.stderr)
+        return WRONG_USAGE
+    except KeyboardInterrupt:
+        print("whopays: stopped", file=sys.stderr)
+        return 130
+    except BrokenPipeError:
+        # The reader of our output (`head`, say) has gone; nothing is wrong, and nothing more can be written.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return OK
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="whopays",
+        description="Who pays for training and credentials, and how: tags policy text and quotes its evidence.",
+        epilog=_EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--version", action="version", version=f"whopays {version('whopays')}")
+    commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
+
+    tag = commands.add_parser("tag", help="tag documents, folders, tables or standard input")
+    tag.add_argument("paths", nargs="+", metavar="PATH", help="files or folders (PDF, HTML, DOCX, text, tables), or - for standard input")
+    tag.add_argument("--output", metavar="FILE", help="write results there instead of to standard output")
+    tag.add_argument("--format", choices=FORMATS, help="default: by the name of FILE, else text on a terminal and jsonl in a pipe")
+    tag.add_argument("--model", metavar="FOLDER", help="a model folder (default: the model that comes with whopays)")
+    tag.add_argument("--threads", type=_positive, metavar="N", help="sentences scored at once (default: all cores)")
+    tag.set_defaults(run=_tag)
+
+    evaluate = commands.add_parser("evaluate", help="score the model on labelled texts")
+    evaluate.add_argument("gold", metavar="GOLD.jsonl", help='one {"id", "text", "spans": [{"label", "start", "end"}]} a line')
+    evaluate.add_argument("--model", metavar="FOLDER", help="a model folder (default: the model that comes with whopays)")
+    evaluate.add_argument("--format", choices=("text", "json"), default="text")
+    evaluate.set_defaults(run=_evaluate)
+
+    train = commands.add_parser("train", help="fit a model's heads on labelled texts")
+    train.add_argument("--corpus", nargs="+", required=True, metavar="FILE.jsonl", help="labelled texts, as for evaluate")
+    train.add_argument("--codebook", required=True, metavar="FILE.toml", help="the label scheme")
+    train.add_argument("--output", required=True, metavar="FOLDER", help="the model folder to write")
+    train.add_argument("--encoder", metavar="FOLDER", help="a folder with encoder.onnx and tokenizer.json (default: whopays' own)")
+    train.add_argument("--name", default="custom", help="the model's name (default: custom)")
+    train.set_defaults(run=_train)
+
+    corpus = commands.add_parser("corpus", help="compile and check a corpus of marked passages")
+    actions = corpus.add_subparsers(required=True, metavar="ACTION")
+    for name, text in (("compile", "text/<split>/*.txt -> data/<split>.jsonl"), ("check", "counts, and problems if any")):
+        action = actions.add_parser(name, help=text)
+        action.add_argument("folder", help="the corpus folder")
+        action.set_defaults(run=_compile if name == "compile" else _check)
+    return parser
+
+
+def _positive(value: str) -> int:
+    number = int(value)
+    if number < 1:
+        raise argparse.ArgumentTypeError(f"found {value}, expected 1 or more")
+    return number
+
+
+def _tag(options: argparse.Namespace) -> int:
+    from whopays.tagging import run
+
+    return run(options.paths, options.output, options.format, options.model, options.threads)
+
+
+def _evaluate(options: argparse.Namespace) -> int:
+    import json
+
+    from whopays.corpus.records import load_examples
+    from whopays.evaluation.evaluating import evaluate, format_evaluation
+    from whopays.tagger import load
+
+    tagger = load(options.model)
+    evaluation = evaluate(load_examples(options.gold, tagger.codebook), tagger)
+    print(json.dumps(evaluation.to_dict()) if options.format == "json" else format_evaluation(evaluation), end="")
+    return OK
+
+
+def _train(options: argparse.Namespace) -> int:
+    from whopays.training.training import train
+
+    print(train(options.corpus, options.codebook, options.output, options.encoder, options.name), end="")
+    return OK
+
+
+def _compile(options: argparse.Namespace) -> int:
+    from whopays.corpus.compiling import compile_corpus, corpus_codebook
+
+    for split, count in compile_corpus(options.folder, corpus_codebook(options.folder)).items():
+        print(f"{split}: {count} passages")
+    return OK
+
+
+def _check(options: argparse.Namespace) -> int:
+    from whopays.corpus.checking import check_corpus
+
+    report, problems = check_corpus(options.folder)
+    print(report)
+    for problem in problems:
+        print(f"whopays: {problem}", file=sys.stderr)
+    return SOME_FAILED if problems else OK
+
+
+if __name__ == "__main__":
+    sys.exit(main())

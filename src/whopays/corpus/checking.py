@@ -1,0 +1,158 @@
+"""What a corpus holds, and what is wrong with it: counts by split, label and register, and the rules that texts must keep."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import tomllib
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+from statistics import median
+
+from whopays.codebook import Codebook
+from whopays.corpus.compiling import corpus_codebook
+from whopays.corpus.markup import Example
+from whopays.corpus.records import load_examples
+from whopays.errors import UsageError
+
+# Words of a passage; whole documents (kind=document) have their own bounds.
+PASSAGE_WORDS = (25, 150)
+DOCUMENT_WORDS = (600, 2500)
+SHARED_WORDS = 8
+LONGEST_SPAN_SHARE = 0.8
+LONGEST_MEDIAN_SPAN = 15
+_REQUIRED = ("register", "country", "year", "level", "author")
+# Function words that make up about two fifths of English prose, and hardly any of another language's.
+_ENGLISH = frozenset(
+    "the of and to in a is that for it as was with be by on not he his but at are this have from or had an they which "
+    "one you were her all their there been if more when will would who so no what can its than into only other some".split()
+)
+
+
+def check_corpus(folder: str | Path) -> tuple[str, list[str]]:
+    """The table of counts of a compiled corpus, and its problems, one sentence each.
+
+    Raises `UsageError` if the corpus has not been compiled, `RecordError` for a broken record.
+    """
+    folder = Path(folder)
+    codebook = corpus_codebook(folder)
+    splits = load_corpus(folder, codebook)
+    problems = [problem for name, examples in splits.items() for problem in _passage_problems(name, examples)]
+    problems += _pair_problems(splits)
+    problems += shared_word_problems(splits)
+    problems += frozen_problems(folder)
+    return _table(splits, codebook), problems
+
+
+def load_corpus(folder: str | Path, codebook: Codebook) -> dict[str, list[Example]]:
+    """The compiled splits of a corpus folder, by name. Raises `UsageError` if there are none."""
+    files = sorted((Path(folder) / "data").glob("*.jsonl"))
+    if not files:
+        raise UsageError(f"{folder}: found no data/*.jsonl; compile the corpus first: `whopays corpus compile {folder}`.")
+    return {file.stem: load_examples(file, codebook) for file in files}
+
+
+def _passage_problems(split: str, examples: Sequence[Example]) -> Iterator[str]:
+    for example in examples:
+        where = f"{split}, {example.id}: "
+        if split == "seed":
+            continue
+        missing = [key for key in _REQUIRED if not example.attributes.get(key)]
+        if missing:
+            yield f"{where}attribute {', '.join(missing)} missing."
+        low, high = DOCUMENT_WORDS if is_document(example) else PASSAGE_WORDS
+        words = re.findall(r"\w+", example.text.lower())
+        count = len(example.text.split())
+        if not low <= count <= high:
+            yield f"{where}{count} words, expected {low} to {high}."
+        if sum(word in _ENGLISH for word in words) < 0.12 * len(words):
+            yield f"{where}hardly any English function words."
+        if example.attributes.get("negative") and example.spans:
+            yield f"{where}a negative with marked claims."
+        for span in example.spans:
+            if len(span.text) > LONGEST_SPAN_SHARE * len(example.text):
+                yield f"{where}the span {span.text[:40]!r}… covers nearly the whole passage."
+    lengths = [len(span.text.split()) for example in examples for span in example.spans]
+    if split != "seed" and lengths and median(lengths) >= LONGEST_MEDIAN_SPAN:
+        yield f"{split}: median span of {median(lengths)} words, expected under {LONGEST_MEDIAN_SPAN}."
+
+
+def is_document(example: Example) -> bool:
+    """Whether an example is a whole document rather than a passage."""
+    return example.attributes.get("kind") == "document"
+
+
+def _pair_problems(splits: Mapping[str, Sequence[Example]]) -> Iterator[str]:
+    for split, examples in splits.items():
+        pairs: dict[str, list[Example]] = {}
+        for example in examples:
+            if pair := example.attributes.get("pair"):
+                pairs.setdefault(pair, []).append(example)
+        for pair, members in pairs.items():
+            if len(members) != 2:
+                yield f"{split}, pair {pair}: {len(members)} members, expected two."
+            elif members[0].attributes.get("change") and members[0].labels == members[1].labels:
+                yield f"{split}, pair {pair}: both members have the same labels; a contrast changes at least one."
+
+
+def shared_word_problems(splits: Mapping[str, Sequence[Example]]) -> Iterator[str]:
+    """Passages that share eight words in a row with another passage.
+
+    The members of a pair are meant to, and the seed documents are as given: they are one unit.
+    """
+    owners: dict[tuple[str, ...], tuple[str, str]] = {}
+    for split, examples in splits.items():
+        for example in examples:
+            unit = "document" if split == "seed" else example.attributes.get("pair") or example.id
+            told = False
+            for gram in _grams(example.text):
+                owner = owners.setdefault(gram, (split, unit))
+                if owner != (split, unit) and not told:
+                    yield f"{split}, {example.id}: shares with {' '.join(owner)} the words {' '.join(gram)!r}."
+                    told = True
+
+
+def _grams(text: str) -> Iterable[tuple[str, ...]]:
+    words = re.findall(r"\w+", text.lower())
+    return {tuple(words[i : i + SHARED_WORDS]) for i in range(len(words) - SHARED_WORDS + 1)}
+
+
+def frozen_problems(folder: Path) -> Iterator[str]:
+    """Splits whose bytes differ from what ``frozen.toml`` says of them; a new version needs a new line there."""
+    path = folder / "frozen.toml"
+    if not path.is_file():
+        return
+    for split, entry in tomllib.loads(path.read_text(encoding="utf-8")).items():
+        file = folder / "data" / f"{split}.jsonl"
+        found = hashlib.sha256(file.read_bytes()).hexdigest() if file.is_file() else "no file"
+        if found != entry["sha256"]:
+            yield (
+                f"{split}: frozen as version {entry['version']} with {entry['sha256'][:12]}…, found {found[:12]}…; "
+                "undo the change, or raise the version in frozen.toml and tell it in the dataset card."
+            )
+
+
+def _table(splits: Mapping[str, Sequence[Example]], codebook: Codebook) -> str:
+    lines = [f"{'split':<10}{'texts':>7}{'free':>6}{'hard':>6}" + "".join(f"{label:>17}" for label in codebook.ids)]
+    for split, examples in splits.items():
+        free = [example for example in examples if not example.spans]
+        hard = sum(bool(example.attributes.get("negative")) for example in free)
+        counts = Counter(label for example in examples for label in example.labels)
+        row = "".join(f"{counts[label]:>17}" for label in codebook.ids)
+        lines.append(f"{split:<10}{len(examples):>7}{len(free):>6}{hard:>6}{row}")
+    for split, examples in splits.items():
+        if split == "seed" or not examples:
+            continue
+        spans = [len(span.text.split()) for example in examples for span in example.spans]
+        kinds = {key: Counter(example.attributes.get(key, "") for example in examples) for key in ("register", "country")}
+        years = sorted(example.attributes.get("year", "") for example in examples)
+        pairs = len({example.attributes["pair"] for example in examples if example.attributes.get("pair")})
+        lines += [
+            "",
+            f"{split}: {sum(is_document(e) for e in examples)} whole documents, {pairs} pairs, "
+            f"{len(kinds['register'])} registers, {len(kinds['country'])} countries or bodies, {years[0]} to {years[-1]}, "
+            f"median span {median(spans or [0])} words",
+            "  " + ", ".join(f"{name} {count}" for name, count in sorted(kinds["register"].items())),
+        ]
+    return "\n".join(lines)

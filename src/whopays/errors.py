@@ -1,0 +1,77 @@
+"""Every exception that whopays raises on purpose.
+
+    WhopaysError
+    ├── UsageError               the call is wrong: an option, a type, a path that does not exist
+    ├── CodebookError            a codebook file that does not describe a valid label scheme
+    ├── OffsetError              a span that does not lie in its text, or does not quote it
+    ├── MarkupError              inline mark-up that does not parse; names file and line
+    ├── RecordError              a broken JSON line, a missing column; names file and line
+    ├── ModelError               a model folder that is incomplete, tampered with, or made for another codebook
+    └── ReadError                a document that cannot be read; the subclasses say why
+        ├── UnknownFormatError       no reader for this kind of file
+        ├── EmptyDocumentError       the file holds no text
+        ├── EncryptedDocumentError   the file asks for a password
+        ├── ImageOnlyError           the pages are pictures without a text layer
+        ├── MislabelledError         the content is not what the file's name says
+        └── CorruptDocumentError     the file is damaged
+
+Messages are one sentence each, meant for a person: what was found, what was expected, and the likely fix.
+"""
+
+from __future__ import annotations
+
+
+class WhopaysError(Exception):
+    """Base class of all errors that whopays raises on purpose."""
+
+
+class UsageError(WhopaysError, ValueError):
+    """The call is wrong: an option, a type, or a path that does not exist."""
+
+
+class CodebookError(WhopaysError, ValueError):
+    """A codebook file does not describe a valid label scheme."""
+
+
+class OffsetError(WhopaysError, ValueError):
+    """A span does not lie in its text, or does not quote it."""
+
+
+class MarkupError(WhopaysError, ValueError):
+    """Inline mark-up does not parse; the message names file and line."""
+
+
+class RecordError(WhopaysError, ValueError):
+    """A record of a JSONL, CSV or Parquet file is broken; the message names file and line."""
+
+
+class ModelError(WhopaysError):
+    """A model folder is incomplete, was tampered with, or was made for another codebook."""
+
+
+class ReadError(WhopaysError):
+    """A document cannot be read; the subclasses say why."""
+
+
+class UnknownFormatError(ReadError):
+    """There is no reader for this kind of file."""
+
+
+class EmptyDocumentError(ReadError):
+    """The file holds no text."""
+
+
+class EncryptedDocumentError(ReadError):
+    """The file asks for a password."""
+
+
+class ImageOnlyError(ReadError):
+    """The pages are pictures without a text layer."""
+
+
+class MislabelledError(ReadError):
+    """The content is not what the file's name says."""
+
+
+class CorruptDocumentError(ReadError):
+    """The file is damaged."""

@@ -1,0 +1,1 @@
+"""Gold against prediction: documents, sentences and evidence, with confidence intervals."""

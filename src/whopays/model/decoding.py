@@ -1,0 +1,96 @@
+"""From token scores to evidence: the stretches of a sentence that carry a label."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+import numpy as np
+import numpy.typing as npt
+
+from whopays.model.encoder import Encoding
+
+_WORD = re.compile(r"\S+")
+_EDGE = " \t\r\n\v\f.,;:!?…\"'“”‘’«»()[]{}<>–—-•*·|"
+# A second stretch of the same label in one sentence must be at least this strong beside the first.
+_SECOND = 0.5
+
+
+def evidence(text: str, encoding: Encoding, scores: npt.NDArray[np.float64]) -> list[tuple[int, int]]:
+    """The stretches of a sentence that carry one label, as half-open offsets in order; always at least one.
+
+    ``scores`` has shape (tokens,): above 0 speaks for the label, below 0 against. The stretches are the runs of whole
+    words with the largest sums (Kadane's maximum subarray); a second or third one is taken if its sum is at least half
+    of the first's. Punctuation at the edges is left off.
+    """
+    words = [match.span() for match in _WORD.finditer(text)]
+    if not words:
+        return []
+    values = _word_scores(words, encoding, scores)
+    chosen: list[tuple[int, int]] = []
+    best = 0.0
+    for first, last, total in _maximal_runs(values):
+        if chosen and (total < _SECOND * best or total <= 0 or len(chosen) == 3):
+            break
+        best = best or total
+        chosen.append((first, last))
+    spans = (trim(text, words[first][0], words[last][1]) for first, last in sorted(chosen))
+    return [span for span in spans if span is not None] or [(words[0][0], words[-1][1])]
+
+
+def _word_scores(words: list[tuple[int, int]], encoding: Encoding, scores: npt.NDArray[np.float64]) -> list[float]:
+    """The mean score of each word's tokens; a word without tokens gets 0."""
+    sums = np.zeros(len(words))
+    counts = np.zeros(len(words))
+    starts = np.array([start for start, _ in words])
+    for index, score in zip(np.searchsorted(starts, encoding.starts, side="right") - 1, scores, strict=True):
+        if index >= 0:
+            sums[index] += score
+            counts[index] += 1
+    return [float(value) for value in sums / np.maximum(counts, 1)]
+
+
+def _maximal_runs(values: list[float]) -> Iterator[tuple[int, int, float]]:
+    """Runs (first, last, sum) of largest sum, each found in what the earlier ones left over, strongest first."""
+    pieces = [(0, len(values))]
+    runs: list[tuple[float, int, int, int]] = []
+
+    def push(begin: int, end: int) -> None:
+        if begin < end:
+            total, first, last = _best_run(values, begin, end)
+            runs.append((total, first, last, len(pieces)))
+            pieces.append((begin, end))
+
+    push(0, len(values))
+    while runs:
+        runs.sort()
+        total, first, last, piece = runs.pop()
+        begin, end = pieces[piece]
+        yield first, last, total
+        push(begin, first)
+        push(last + 1, end)
+
+
+def _best_run(values: list[float], begin: int, end: int) -> tuple[float, int, int]:
+    best = (values[begin], begin, begin)
+    total, first = 0.0, begin
+    for index in range(begin, end):
+        if total <= 0:
+            total, first = 0.0, index
+        total += values[index]
+        best = max(best, (total, first, index), key=lambda run: run[0])
+    return best
+
+
+def trim(text: str, start: int, end: int) -> tuple[int, int] | None:
+    """The stretch without punctuation and blanks at its edges; None if nothing is left.
+
+    A closing bracket stays if its opening one is inside.
+    """
+    piece = text[start:end]
+    stripped = piece.lstrip(_EDGE)
+    start += len(piece) - len(stripped)
+    kept = stripped.rstrip(_EDGE)
+    if stripped[len(kept) :].startswith(")") and kept.count("(") > kept.count(")"):
+        kept += ")"
+    return (start, start + len(kept)) if kept else None

@@ -1,0 +1,183 @@
+"""A transformer encoder on ONNX Runtime: a document's segments -> one vector per token, and their mean.
+
+Segments are read in windows of neighbours, so that "they" and "it" are seen beside what they refer to. One unpadded window
+at a time, on one thread: the same document then gets the same numbers whatever its batch, its neighbours or the number of
+threads. Speed comes from running several windows at once, each on its own thread (`map_ordered`).
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+from typing import TYPE_CHECKING, TypeVar
+
+import numpy as np
+import numpy.typing as npt
+
+from whopays.errors import ModelError
+
+if TYPE_CHECKING:
+    from tokenizers import Tokenizer
+
+Floats = npt.NDArray[np.float32]
+T = TypeVar("T")
+R = TypeVar("R")
+_NO_IDS = np.zeros(0, dtype=np.int64)
+
+# Content tokens in one window. The base encoders were published with a context of 256 to 512 word pieces; short windows
+# are quicker, and a claim rarely needs more than a paragraph around it.
+WINDOW = 192
+# Tokens before a window that are read again as its context, so that no sentence is scored without what precedes it.
+CONTEXT = 48
+
+
+@dataclass(frozen=True, slots=True)
+class Encoding:
+    """One segment's tokens: ``states`` (tokens, width), and ``starts``/``ends`` (tokens,), code-point offsets into it."""
+
+    states: Floats
+    starts: npt.NDArray[np.int64]
+    ends: npt.NDArray[np.int64]
+
+    @property
+    def mean(self) -> Floats:
+        """The mean token vector, scaled to length 1, shape (width,); zeros for a segment without tokens."""
+        if not len(self.states):
+            return np.zeros(self.states.shape[1], dtype=np.float32)
+        mean = self.states.mean(axis=0)
+        return np.asarray(mean / max(float(np.linalg.norm(mean)), 1e-9), dtype=np.float32)
+
+
+class Encoder:
+    """Runs ``encoder.onnx`` with ``tokenizer.json`` of one folder.
+
+    The graph takes ``input_ids`` and ``attention_mask`` of shape (1, tokens) and gives ``states`` of shape
+    (1, tokens, width). Raises `ModelError` if the files are missing or do not fit.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        import onnxruntime
+        from tokenizers import Tokenizer
+
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = 1
+        options.inter_op_num_threads = 1
+        options.log_severity_level = 3
+        try:
+            self._session = onnxruntime.InferenceSession(
+                str(folder / "encoder.onnx"), options, providers=["CPUExecutionProvider"]
+            )
+            self._tokenizer: Tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
+        except Exception as error:  # onnxruntime and tokenizers raise their own, undocumented types
+            reason = " ".join(str(error).split())
+            raise ModelError(f"{folder}: cannot load the encoder ({reason}); build or install the model again.") from None
+        self._tokenizer.no_truncation()
+        self._tokenizer.no_padding()
+        special = self._tokenizer.encode("", add_special_tokens=True).ids
+        if len(special) != 2:
+            raise ModelError(f"{folder}: the tokenizer adds {len(special)} special tokens, expected a first and a last one.")
+        self._first, self._last = special
+        self.width = int(self._session.get_outputs()[0].shape[-1])
+
+    def encode_all(self, documents: Sequence[Sequence[str]], threads: int = 1) -> Iterator[list[Encoding]]:
+        """The encodings of each document's segments, given as texts in reading order; documents in order, one at a time.
+
+        A segment longer than a window is read in several, never cut short. ``threads`` windows are run at once.
+        """
+        tokens = [[self._tokenize(text) for text in document] for document in documents]
+        plans = [_windows([len(ids) for ids, _ in document]) for document in tokens]
+        work = [(index, window) for index, plan in enumerate(plans) for window in plan]
+        flat = [np.concatenate([ids for ids, _ in document] or [_NO_IDS]) for document in tokens]
+        vectors = [np.zeros((len(ids), self.width), dtype=np.float32) for ids in flat]
+        remaining = [len(plan) for plan in plans]
+
+        def run(item: tuple[int, tuple[int, int, int]]) -> tuple[int, int, int, Floats]:
+            index, (begin, keep, end) = item
+            return index, keep, end, self._run(flat[index][begin:end])[keep - begin :]
+
+        done = 0
+        for index, keep, end, states in map_ordered(run, work, threads):
+            vectors[index][keep:end] = states
+            remaining[index] -= 1
+            while done < len(documents) and remaining[done] == 0:
+                yield _split(vectors[done], tokens[done])
+                done += 1
+        while done < len(documents):
+            yield _split(vectors[done], tokens[done])
+            done += 1
+
+    def _tokenize(self, text: str) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+        encoded = self._tokenizer.encode(_tokenizable(text), add_special_tokens=False)
+        return np.array(encoded.ids, dtype=np.int64), np.array(encoded.offsets, dtype=np.int64).reshape(-1, 2)
+
+    def _run(self, ids: npt.NDArray[np.int64]) -> Floats:
+        sequence = np.concatenate([[self._first], ids, [self._last]])[None]
+        output = self._session.run(["states"], {"input_ids": sequence, "attention_mask": np.ones_like(sequence)})[0]
+        return np.asarray(output, dtype=np.float32)[0, 1:-1]
+
+
+def _tokenizable(text: str) -> str:
+    """The tokenizer takes no lone surrogates; one replacement character for each keeps the offsets."""
+    return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace") if _has_surrogate(text) else text
+
+
+def _has_surrogate(text: str) -> bool:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return True
+    return False
+
+
+def _split(vectors: Floats, tokens: Sequence[tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]]) -> list[Encoding]:
+    edges = np.cumsum([0, *(len(ids) for ids, _ in tokens)])
+    return [
+        Encoding(vectors[start:end], offsets[:, 0], offsets[:, 1])
+        for start, end, (_, offsets) in zip(edges[:-1], edges[1:], tokens, strict=True)
+    ]
+
+
+def _windows(lengths: Sequence[int]) -> list[tuple[int, int, int]]:
+    """Segment lengths in tokens -> windows (begin, keep, end) of the document: read begin:end, keep the vectors of keep:end.
+
+    The kept parts tile the document. A window ends between segments wherever one fits into it, and begins with up to
+    `CONTEXT` tokens of what precedes it.
+    """
+    edges = np.cumsum([0, *lengths])
+    total = int(edges[-1])
+    windows = []
+    keep = 0
+    while keep < total:
+        begin = max(0, keep - CONTEXT)
+        limit = begin + WINDOW
+        end = int(edges[np.searchsorted(edges, limit, side="right") - 1])
+        if end <= keep:
+            end = min(limit, total)
+        windows.append((begin, keep, end))
+        keep = end
+    return windows
+
+
+def default_threads() -> int:
+    """The number of cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else (os.cpu_count() or 1)
+
+
+def map_ordered(function: Callable[[T], R], items: Iterable[T], threads: int) -> Iterator[R]:
+    """``map`` on several threads: results in order, and never more than a few items ahead of the consumer."""
+    if threads <= 1:
+        yield from map(function, items)
+        return
+    iterator = iter(items)
+    with ThreadPoolExecutor(threads) as pool:
+        pending = [pool.submit(function, item) for item in islice(iterator, 4 * threads)]
+        pending.reverse()
+        while pending:
+            result = pending.pop().result()
+            for item in islice(iterator, 1):
+                pending.insert(0, pool.submit(function, item))
+            yield result

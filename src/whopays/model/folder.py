@@ -1,0 +1,141 @@
+"""A model folder: what it holds, with checksums, and nothing that is unpickled.
+
+    model.json           name, format, codebook hash, calibration, settings, and the SHA-256 of every other file
+    codebook.toml        the label scheme
+    encoder.onnx         token ids -> token vectors
+    tokenizer.json       text -> token ids with offsets
+    heads.safetensors    sentence and token weights
+    README.md            the model card
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from whopays.codebook import Codebook
+from whopays.errors import CodebookError, ModelError
+from whopays.model.encoder import Encoder
+from whopays.model.heads import Heads
+
+FORMAT = "whopays-model/1"
+_CHECKED = ("codebook.toml", "encoder.onnx", "tokenizer.json", "heads.safetensors")
+_WEIGHTS = ("sentence_weights", "sentence_bias", "token_weights", "token_bias")
+
+
+@dataclass(frozen=True)
+class Model:
+    """A loaded model folder. ``id`` names the model and the hash of its files, so that equal ids mean equal scores."""
+
+    id: str
+    codebook: Codebook
+    encoder: Encoder
+    heads: Heads
+    settings: dict[str, Any]
+
+
+def load_model(folder: str | Path, codebook: Codebook | None = None) -> Model:
+    """Load and verify a model folder.
+
+    Raises `ModelError` if a file is missing or its checksum is wrong, if the folder has another format, or if it was
+    made for another codebook than the one given.
+    """
+    folder = Path(folder)
+    manifest = _manifest(folder)
+    for name in _CHECKED:
+        expected = manifest["files"].get(name)
+        found = file_sha256(folder / name)
+        if found != expected:
+            raise ModelError(
+                f"{folder / name}: checksum {found[:12]}… differs from {str(expected)[:12]}… in model.json; "
+                "the file was changed or damaged, install or build the model again."
+            )
+    own = _codebook(folder)
+    if own.hash != manifest["codebook"]:
+        raise ModelError(f"{folder}: codebook.toml has hash {own.hash}, but the model was fitted for {manifest['codebook']}.")
+    if codebook is not None and codebook.hash != own.hash:
+        raise ModelError(
+            f"{folder}: made for the codebook {own.name!r} ({own.hash}), expected {codebook.name!r} ({codebook.hash}); "
+            "load it without a codebook, or train a model for yours with `whopays train`."
+        )
+    return Model(manifest["id"], own, Encoder(folder), _heads(folder, manifest, own), manifest.get("settings", {}))
+
+
+def save_model(folder: str | Path, name: str, codebook_text: str, heads: Heads, settings: dict[str, Any], card: str) -> str:
+    """Write heads, codebook, card and manifest beside the encoder already in ``folder``; returns the model's id.
+
+    The same input gives the same bytes. Raises `ModelError` if the encoder's files are not there.
+    """
+    from safetensors.numpy import save
+
+    folder = Path(folder)
+    (folder / "codebook.toml").write_text(codebook_text, encoding="utf-8", newline="\n")
+    weights = {key: np.ascontiguousarray(getattr(heads, key), dtype=np.float32) for key in _WEIGHTS}
+    (folder / "heads.safetensors").write_bytes(save(weights))
+    files = {file: file_sha256(folder / file) for file in _CHECKED}
+    codebook = Codebook.parse(codebook_text)
+    # Rounded, because the last digits of an iterative fit depend on the machine, and nobody reads them.
+    vectors = {key: [round(float(x), 6) for x in value] for key, value in asdict(heads).items() if key not in _WEIGHTS}
+    manifest = {"format": FORMAT, "name": name, "codebook": codebook.hash, "labels": list(codebook.ids), "heads": vectors}
+    manifest |= {"settings": settings, "files": files}
+    digest = hashlib.sha256(json.dumps(manifest, sort_keys=True).encode()).hexdigest()[:12]
+    manifest = {"id": f"{name}-{digest}", **manifest}
+    (folder / "model.json").write_text(json.dumps(manifest, indent=1) + "\n", encoding="utf-8", newline="\n")
+    (folder / "README.md").write_text(card, encoding="utf-8", newline="\n")
+    return str(manifest["id"])
+
+
+def file_sha256(path: Path) -> str:
+    """SHA-256 of a file, in hex. Raises `ModelError` if it cannot be read."""
+    try:
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError as error:
+        reason = error.strerror or type(error).__name__
+        raise ModelError(f"{path}: {reason}; a model folder holds model.json and {', '.join(_CHECKED)}.") from None
+
+
+def _manifest(folder: Path) -> dict[str, Any]:
+    path = folder / "model.json"
+    file_sha256(path)
+    try:
+        manifest = json.loads(path.read_text(encoding="utf-8"))
+        found = manifest["format"]
+        if found != FORMAT:
+            raise ModelError(f"{path}: found format {found!r}, expected {FORMAT!r}; get a model made for this version.")
+        expected = {"id": str, "files": dict, "codebook": str, "heads": dict}
+        for key, kind in expected.items():
+            if not isinstance(manifest[key], kind):
+                raise TypeError(f"{key} is {type(manifest[key]).__name__}, expected {kind.__name__}")
+    except (ValueError, KeyError, TypeError) as error:
+        raise ModelError(f"{path}: not a model manifest ({error}); get or build the model again.") from None
+    return dict(manifest)
+
+
+def _codebook(folder: Path) -> Codebook:
+    try:
+        return Codebook.load(folder / "codebook.toml")
+    except CodebookError as error:
+        raise ModelError(f"{folder}: {error}") from None
+
+
+def _heads(folder: Path, manifest: dict[str, Any], codebook: Codebook) -> Heads:
+    from safetensors.numpy import load_file
+
+    weights = load_file(folder / "heads.safetensors")
+    try:
+        arrays = {
+            field.name: np.asarray(weights[field.name] if field.name in _WEIGHTS else manifest["heads"][field.name], float)
+            for field in fields(Heads)
+        }
+    except (KeyError, ValueError, TypeError) as error:
+        raise ModelError(f"{folder}: the heads lack {error}; get or build the model again.") from None
+    wrong = [name for name, array in arrays.items() if len(array) != len(codebook.labels)]
+    if wrong:
+        raise ModelError(f"{folder}: {', '.join(wrong)} do not have one row for each of {len(codebook.labels)} labels.")
+    return Heads(**arrays)

@@ -1,0 +1,86 @@
+"""What tagging a text returns, and its JSON form."""
+
+from __future__ import annotations
+
+import html
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from whopays.text import Span
+
+
+@dataclass(frozen=True)
+class Result:
+    """The claims found in one text.
+
+    ``labels`` are exactly those with at least one span, and exactly those whose score reaches the threshold, in the
+    codebook's order. ``scores`` has the calibrated probability of every label, ``thresholds`` what it takes to be given.
+    ``spans`` are the evidence, in order of place. ``readings`` are the codebook's flat views of the labels, also as
+    attributes: for the default codebook ``payers``, ``evaders`` and ``mechanisms``.
+    ``coverage`` is the share of the text's visible characters that was scored; it is 1.0, since nothing is truncated.
+    """
+
+    id: str
+    source: str
+    sha256: str
+    readings: Mapping[str, tuple[str, ...]]
+    labels: tuple[str, ...]
+    scores: Mapping[str, float]
+    spans: tuple[Span, ...]
+    model: str
+    codebook: str
+    version: str
+    coverage: float = 1.0
+    thresholds: Mapping[str, float] = field(default_factory=dict, repr=False)
+
+    def __getattr__(self, name: str) -> tuple[str, ...]:
+        # Only called for names that are no field: the flat readings are named by the codebook, not by this class.
+        readings = self.__dict__.get("readings", {})
+        if name in readings:
+            return tuple(readings[name])
+        raise AttributeError(f"a result has no {name!r}; its readings are {', '.join(readings) or '(none)'}")
+
+    def __dir__(self) -> list[str]:
+        return sorted({*super().__dir__(), *self.readings})
+
+    @property
+    def uncertain(self) -> tuple[str, ...]:
+        """Labels whose score lies within a factor of two (in odds) of the threshold: worth a person's look."""
+        return tuple(label for label, score in self.scores.items() if _close(score, self.thresholds.get(label)))
+
+    def evidence(self, label: str) -> tuple[Span, ...]:
+        """The spans that carry ``label``, in order; empty if the label was not given."""
+        return tuple(span for span in self.spans if span.label == label)
+
+    def to_dict(self) -> dict[str, Any]:
+        """The result as the JSON object of the file format, one a line in JSONL."""
+        return {
+            "id": self.id,
+            "source": self.source,
+            "sha256": self.sha256,
+            **{name: list(values) for name, values in self.readings.items()},
+            "labels": list(self.labels),
+            "scores": dict(self.scores),
+            "spans": [span.to_dict() for span in self.spans],
+            "model": self.model,
+            "codebook": self.codebook,
+            "version": self.version,
+            "coverage": self.coverage,
+        }
+
+    def _repr_html_(self) -> str:
+        rows = "".join(
+            f"<tr><td>{html.escape(span.label)}</td><td>{span.score or 0:.2f}</td>"
+            f"<td>{span.page or ''}</td><td>{html.escape(span.text)}</td></tr>"
+            for span in self.spans
+        )
+        head = "<tr><th>label</th><th>score</th><th>page</th><th>evidence</th></tr>"
+        return f"<table>{head}{rows}</table>" if rows else "<p>No claim found.</p>"
+
+
+def _close(score: float, threshold: float | None) -> bool:
+    if threshold is None or not 0 < score < 1 or not 0 < threshold < 1:
+        return False
+    ratio = (score / (1 - score)) / (threshold / (1 - threshold))
+    return 0.5 <= ratio <= 2

@@ -1,0 +1,199 @@
+"""Fitting heads on a frozen encoder: logistic regression for sentences and tokens, calibration, thresholds.
+
+Calibration and thresholds are chosen on scores of texts that the heads were not fitted on: out of fold, or, where the
+encoder itself was tuned on the texts, on a calibration part that neither the encoder nor the heads have learnt from.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from whopays.codebook import Codebook
+from whopays.corpus.markup import Example
+from whopays.corpus.sentences import labelled_sentences
+from whopays.errors import UsageError
+from whopays.model.encoder import Encoder, Encoding, default_threads
+from whopays.model.heads import Heads
+from whopays.text import Span
+
+Floats = npt.NDArray[np.float64]
+Bools = npt.NDArray[np.bool_]
+
+
+@dataclass(frozen=True)
+class FitOptions:
+    """How heads are fitted.
+
+    sentence_c, token_c: inverse strength of the L2 penalty of the logistic regressions. folds: cross-validation folds.
+    min_positive: a label with fewer positive sentences gets a threshold that is never reached, and is reported.
+    """
+
+    sentence_c: float = 4.0
+    token_c: float = 0.05
+    folds: int = 5
+    min_positive: int = 5
+    seed: int = 0
+
+
+@dataclass(frozen=True)
+class LabelledSentence:
+    """One training sentence: its text's index, encoding, labels (labels,), and the labels of its tokens (tokens, labels)."""
+
+    example: int
+    encoding: Encoding
+    labels: Bools
+    token_labels: Bools
+
+
+def encode_examples(examples: Sequence[Example], codebook: Codebook, encoder: Encoder) -> list[LabelledSentence]:
+    """All sentences of all examples, encoded, in order."""
+    labelled = [labelled_sentences(example.text, example.spans) for example in examples]
+    encodings = encoder.encode_all([[part.text for part, _ in rows] for rows in labelled], default_threads())
+    return [
+        LabelledSentence(
+            index,
+            encoding,
+            np.array([label in labels for label in codebook.ids]),
+            _token_labels(encoding, part.start, examples[index].spans, codebook),
+        )
+        for index, (rows, encoded) in enumerate(zip(labelled, encodings, strict=True))
+        for (part, labels), encoding in zip(rows, encoded, strict=True)
+    ]
+
+
+def _token_labels(encoding: Encoding, offset: int, spans: Sequence[Span], codebook: Codebook) -> Bools:
+    labels = np.zeros((len(encoding.starts), len(codebook.labels)), dtype=np.bool_)
+    for span in spans:
+        inside = (encoding.starts + offset < span.end) & (encoding.ends + offset > span.start)
+        labels[inside, codebook.ids.index(span.label)] = True
+    return labels
+
+
+def fit_heads(
+    examples: Sequence[Example],
+    sentences: Sequence[LabelledSentence],
+    codebook: Codebook,
+    options: FitOptions,
+    calibration: Collection[int] = (),
+) -> tuple[Heads, dict[str, Any]]:
+    """Fit all heads; returns them with what was measured on unseen texts (per label: positives, threshold, F1).
+
+    ``calibration``: indices of examples that are kept out of the fit and used for calibration and thresholds alone; if
+    there are none, both come from cross-validation, and the heads are fitted on everything.
+    Raises `UsageError` if no label has enough positive sentences.
+    """
+    from threadpoolctl import threadpool_limits
+
+    features = np.stack([s.encoding.mean for s in sentences]).astype(np.float64)
+    labels = np.stack([s.labels for s in sentences])
+    owners = np.array([s.example for s in sentences])
+    enough = labels.sum(axis=0) >= max(options.min_positive, 2)
+    if not enough.any():
+        raise UsageError(
+            f"found at most {int(labels.sum(axis=0).max(initial=0))} positive sentences for any label, "
+            f"expected {options.min_positive} or more for at least one; write more examples."
+        )
+    unseen = [np.array(sorted(calibration), dtype=np.int64)] if calibration else folds(examples, options)
+    fitted_on = ~np.isin(owners, np.array(sorted(calibration), dtype=np.int64))
+    scored = np.zeros(len(sentences), dtype=np.bool_)
+    # One thread: sums in another order would change the last bits, and with them the bytes of the model.
+    with threadpool_limits(limits=1):
+        logits = np.zeros(labels.shape)
+        for fold in unseen:
+            held_out = np.isin(owners, fold)
+            if held_out.any() and not held_out.all():
+                weights, bias = _fit_linear(features[~held_out], labels[~held_out], options.sentence_c, enough)
+                logits[held_out] = features[held_out] @ weights.T + bias
+                scored |= held_out
+        if not calibration:
+            weights, bias = _fit_linear(features, labels, options.sentence_c, enough)
+        token_weights, token_bias = _fit_tokens([s for s, kept in zip(sentences, fitted_on, strict=True) if kept], options, enough)
+        slope, intercept = _platt(logits[scored], labels[scored], enough)
+    zeros = np.zeros(len(enough))
+    heads = Heads(weights, bias, token_weights, token_bias, slope, intercept, zeros, zeros)
+    scores = np.zeros((len(examples), len(enough)))
+    np.maximum.at(scores, owners[scored], heads.calibrate(logits[scored]))
+    gold = np.array([[label in example.labels for label in codebook.ids] for example in examples])
+    judged = np.unique(owners[scored])
+    thresholds, f1 = best_thresholds(scores[judged], gold[judged], enough)
+    positives = labels.sum(axis=0)
+    report = {
+        label: {"positive_sentences": int(positives[i]), "threshold": round(float(thresholds[i]), 4), "f1": round(f1[i], 3)}
+        for i, label in enumerate(codebook.ids)
+    }
+    return replace(heads, threshold=np.round(thresholds, 4)), report
+
+
+def folds(examples: Sequence[Example], options: FitOptions) -> list[npt.NDArray[np.int64]]:
+    """Indices of the examples of each cross-validation fold, shuffled; the members of a pair are never separated."""
+    groups: dict[str, list[int]] = {}
+    for index, example in enumerate(examples):
+        groups.setdefault(example.attributes.get("pair") or f"#{index}", []).append(index)
+    members = list(groups.values())
+    order = np.random.default_rng(options.seed).permutation(len(members))
+    parts = [[index for group in part for index in members[group]] for part in np.array_split(order, options.folds)]
+    return [np.array(sorted(part), dtype=np.int64) for part in parts]
+
+
+def _fit_linear(x: Floats, y: Bools, c: float, enough: Bools) -> tuple[Floats, Floats]:
+    from sklearn.linear_model import LogisticRegression
+
+    weights = np.zeros((y.shape[1], x.shape[1]))
+    bias = np.full(y.shape[1], -20.0)
+    for label in np.flatnonzero(enough):
+        if y[:, label].all() or not y[:, label].any():
+            continue
+        fitted = LogisticRegression(C=c, max_iter=1000).fit(x, y[:, label])
+        weights[label], bias[label] = fitted.coef_[0], fitted.intercept_[0]
+    return weights, bias
+
+
+def _fit_tokens(sentences: Sequence[LabelledSentence], options: FitOptions, enough: Bools) -> tuple[Floats, Floats]:
+    """Token heads, fitted inside the sentences that carry the label: the question there is where, not whether."""
+    from sklearn.linear_model import LogisticRegression
+
+    width = sentences[0].encoding.states.shape[1]
+    weights = np.zeros((len(enough), width))
+    bias = np.zeros(len(enough))
+    for label in np.flatnonzero(enough):
+        chosen = [s for s in sentences if s.labels[label]]
+        x = np.concatenate([s.encoding.states for s in chosen]).astype(np.float64)
+        y = np.concatenate([s.token_labels[:, label] for s in chosen])
+        if y.all() or not y.any():
+            continue
+        fitted = LogisticRegression(C=options.token_c, max_iter=1000).fit(x, y)
+        weights[label], bias[label] = fitted.coef_[0], fitted.intercept_[0]
+    return weights, bias
+
+
+def _platt(logits: Floats, labels: Bools, enough: Bools) -> tuple[Floats, Floats]:
+    from sklearn.linear_model import LogisticRegression
+
+    slope, intercept = np.ones(len(enough)), np.zeros(len(enough))
+    for label in np.flatnonzero(enough):
+        fitted = LogisticRegression(C=1e6, max_iter=1000).fit(logits[:, [label]], labels[:, label])
+        slope[label], intercept[label] = fitted.coef_[0, 0], fitted.intercept_[0]
+    return np.maximum(slope, 1e-3), intercept
+
+
+def best_thresholds(scores: Floats, gold: Bools, enough: Bools) -> tuple[Floats, list[float]]:
+    """For each label the threshold with the best out-of-fold F1 over texts.
+
+    The F1 of neighbouring thresholds is averaged, so that a lucky peak is not taken for a good place.
+    """
+    grid = np.arange(0.06, 0.86, 0.02)
+    thresholds = np.full(len(enough), 1.01)
+    best = [0.0] * len(enough)
+    for label in np.flatnonzero(enough):
+        given = scores[:, label][:, None] >= grid[None, :]
+        true = (given & gold[:, [label]]).sum(axis=0)
+        f1 = 2 * true / np.maximum(given.sum(axis=0) + gold[:, label].sum(), 1)
+        smooth = np.convolve(np.pad(f1, 2, mode="edge"), np.ones(5) / 5, mode="valid")
+        chosen = int(np.argmax(smooth))
+        thresholds[label], best[label] = grid[chosen], float(f1[chosen])
+    return thresholds, best

@@ -1,0 +1,40 @@
+"""Results as coloured text for a person at a terminal."""
+
+from __future__ import annotations
+
+from rich.console import Console
+from rich.text import Text
+
+from whopays.codebook import Codebook
+from whopays.result import Result
+from whopays.text import Span
+
+
+def print_result(result: Result, codebook: Codebook, console: Console) -> None:
+    """Print a document's payers, evaders and mechanisms, then each label with its score and quoted evidence."""
+    console.print(Text(printable(result.source or result.id or "(text)"), style="bold"))
+    if not result.labels:
+        console.print(Text("  no claim found\n", style="dim"))
+        return
+    for group in codebook.groups:
+        for stance, name in group.fields.items():
+            if values := result.readings[name]:
+                console.print(Text.assemble("  ", (f"{group.titles[stance]}: ", "dim"), ", ".join(values)))
+    for label in result.labels:
+        color = codebook[label].color
+        spans = result.evidence(label)
+        console.print(Text.assemble("    ", (label, f"bold {color}"), (f"  {result.scores[label]:.2f}", "dim")))
+        for span in spans:
+            console.print(_quote(span, color))
+    console.print()
+
+
+def _quote(span: Span, color: str) -> Text:
+    page = f" p. {span.page}" if span.page is not None else ""
+    place = f"  [{span.start}:{span.end}{page}]"
+    return Text.assemble("      “", (printable(" ".join(span.text.split())), color), "”", (place, "dim"))
+
+
+def printable(text: str) -> str:
+    """Text that cannot steer a terminal: control characters and bidirectional overrides become visible stand-ins."""
+    return "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in text)
