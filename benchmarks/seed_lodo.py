@@ -129,7 +129,7 @@ def setfit(seeds: Sequence[Example], pool: Sequence[Example], codebook: Codebook
     model = SetFitModel.from_pretrained(str(base), multi_target_strategy="one-vs-rest", labels=list(codebook.ids))
     few = _few_shot(pool, codebook, per_label=64)
     data = Dataset.from_dict(
-        {"text": [e.text for e in few], "label": [[int(l in e.labels) for l in codebook.ids] for e in few]}
+        {"text": [e.text for e in few], "label": [[int(label in e.labels) for label in codebook.ids] for e in few]}
     )
     arguments = TrainingArguments(
         batch_size=16, max_steps=steps, sampling_strategy="oversampling", save_strategy="no", report_to="none", seed=0
@@ -163,7 +163,7 @@ def _fit_and_predict(
     from sklearn.linear_model import LogisticRegression
 
     gold = np.array([[label in example.labels for label in codebook.ids] for example in train])
-    enough = gold.any(axis=0)
+    enough = np.asarray(gold.any(axis=0))
     best: tuple[float, float, Array] | None = None
     for c in strengths:
         out = np.zeros(gold.shape)

@@ -1,8 +1,8 @@
 """Who pays for training and credentials, and how: tags policy text and quotes its evidence.
 
-    tagger = whopays.load()
-    result = tagger.tag("Employers pay only in name: the cost of the certificate is pushed onto the worker.")
-    result.payers, result.evaders, result.mechanisms
+tagger = whopays.load()
+result = tagger.tag("Employers pay only in name: the cost of the certificate is pushed onto the worker.")
+result.payers, result.evaders, result.mechanisms
 """
 
 from __future__ import annotations

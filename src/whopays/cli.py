@@ -28,7 +28,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         return int(options.run(options))
     except WhopaysError as error:
-        print(f"whopays: {error}", file=sys.stderr)
+        from whopays.writers.terminal import print_problem
+
+        print_problem(error)
         return WRONG_USAGE
     except KeyboardInterrupt:
         print("whopays: stopped", file=sys.stderr)
@@ -50,30 +52,48 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
 
     tag = commands.add_parser("tag", help="tag documents, folders, tables or standard input")
-    tag.add_argument("paths", nargs="+", metavar="PATH", help="files or folders (PDF, HTML, DOCX, text, tables), or - for standard input")
+    tag.add_argument(
+        "paths",
+        nargs="+",
+        metavar="PATH",
+        help="files or folders (PDF, HTML, DOCX, text, tables), or - for standard input",
+    )
     tag.add_argument("--output", metavar="FILE", help="write results there instead of to standard output")
-    tag.add_argument("--format", choices=FORMATS, help="default: by the name of FILE, else text on a terminal and jsonl in a pipe")
+    tag.add_argument(
+        "--format", choices=FORMATS, help="default: by the name of FILE, else text on a terminal and jsonl in a pipe"
+    )
     tag.add_argument("--model", metavar="FOLDER", help="a model folder (default: the model that comes with whopays)")
     tag.add_argument("--threads", type=_positive, metavar="N", help="sentences scored at once (default: all cores)")
     tag.set_defaults(run=_tag)
 
     evaluate = commands.add_parser("evaluate", help="score the model on labelled texts")
-    evaluate.add_argument("gold", metavar="GOLD.jsonl", help='one {"id", "text", "spans": [{"label", "start", "end"}]} a line')
-    evaluate.add_argument("--model", metavar="FOLDER", help="a model folder (default: the model that comes with whopays)")
+    evaluate.add_argument(
+        "gold", metavar="GOLD.jsonl", help='one {"id", "text", "spans": [{"label", "start", "end"}]} a line'
+    )
+    evaluate.add_argument(
+        "--model", metavar="FOLDER", help="a model folder (default: the model that comes with whopays)"
+    )
     evaluate.add_argument("--format", choices=("text", "json"), default="text")
     evaluate.set_defaults(run=_evaluate)
 
     train = commands.add_parser("train", help="fit a model's heads on labelled texts")
-    train.add_argument("--corpus", nargs="+", required=True, metavar="FILE.jsonl", help="labelled texts, as for evaluate")
+    train.add_argument(
+        "--corpus", nargs="+", required=True, metavar="FILE.jsonl", help="labelled texts, as for evaluate"
+    )
     train.add_argument("--codebook", required=True, metavar="FILE.toml", help="the label scheme")
     train.add_argument("--output", required=True, metavar="FOLDER", help="the model folder to write")
-    train.add_argument("--encoder", metavar="FOLDER", help="a folder with encoder.onnx and tokenizer.json (default: whopays' own)")
+    train.add_argument(
+        "--encoder", metavar="FOLDER", help="a folder with encoder.onnx and tokenizer.json (default: whopays' own)"
+    )
     train.add_argument("--name", default="custom", help="the model's name (default: custom)")
     train.set_defaults(run=_train)
 
     corpus = commands.add_parser("corpus", help="compile and check a corpus of marked passages")
     actions = corpus.add_subparsers(required=True, metavar="ACTION")
-    for name, text in (("compile", "text/<split>/*.txt -> data/<split>.jsonl"), ("check", "counts, and problems if any")):
+    for name, text in (
+        ("compile", "text/<split>/*.txt -> data/<split>.jsonl"),
+        ("check", "counts, and problems if any"),
+    ):
         action = actions.add_parser(name, help=text)
         action.add_argument("folder", help="the corpus folder")
         action.set_defaults(run=_compile if name == "compile" else _check)
@@ -102,7 +122,8 @@ def _evaluate(options: argparse.Namespace) -> int:
 
     tagger = load(options.model)
     evaluation = evaluate(load_examples(options.gold, tagger.codebook), tagger)
-    print(json.dumps(evaluation.to_dict()) if options.format == "json" else format_evaluation(evaluation), end="")
+    table = json.dumps(evaluation.to_dict()) + "\n" if options.format == "json" else format_evaluation(evaluation)
+    print(table, end="")
     return OK
 
 

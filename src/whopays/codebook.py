@@ -20,8 +20,7 @@ _FIELD = re.compile(r"[a-z][a-z0-9_]*")
 _MARK = re.compile(r"[A-Z][A-Z0-9]*")
 # What a result has besides the codebook's fields; a field of the same name would hide it or be hidden.
 _RESULT_NAMES = frozenset(
-    ("id", "source", "sha256", "readings", "labels", "scores", "spans", "model", "codebook", "version", "coverage")
-    + ("thresholds", "uncertain", "evidence", "to_dict")
+    "id source sha256 readings labels scores spans model codebook version coverage thresholds uncertain evidence to_dict".split()
 )
 
 
@@ -49,7 +48,9 @@ class Label:
         return self.party if self.party is not None else self.id
 
 
-_KEYS = tuple(key.name for key in fields(Label))
+_FILE_KEYS = ("name", "version", "title", "scope", "language", "groups", "labels")
+_GROUP_KEYS = ("title", "question", "field", "stances", "stance_titles")
+_LABEL_KEYS = tuple(key.name for key in fields(Label))
 _NEEDED = ("id", "mark", "group", "definition")
 _LISTS = ("examples", "counter_examples")
 
@@ -136,6 +137,7 @@ class Codebook:
             data = tomllib.loads(content)
         except tomllib.TOMLDecodeError as error:
             raise CodebookError(f"{where}not valid TOML ({error}).") from None
+        _refuse_unknown(data, _FILE_KEYS, where)
         try:
             return cls(
                 name=data["name"],
@@ -148,7 +150,9 @@ class Codebook:
                 source=source,
             )
         except KeyError as error:
-            raise CodebookError(f"{where}the key {error} is missing; see `corpus/codebook.toml` for a full example.") from None
+            raise CodebookError(
+                f"{where}the key {error} is missing; see `corpus/codebook.toml` for a full example."
+            ) from None
         except (TypeError, AttributeError) as error:
             raise CodebookError(f"{where}the file has an unexpected shape ({error}).") from None
 
@@ -191,7 +195,9 @@ class Codebook:
         try:
             return self._by_id[label]
         except KeyError:
-            raise CodebookError(f"unknown label {label!r}; the codebook {self.name!r} has {', '.join(self.ids)}.") from None
+            raise CodebookError(
+                f"unknown label {label!r}; the codebook {self.name!r} has {', '.join(self.ids)}."
+            ) from None
 
     def order(self, labels: Iterable[str]) -> tuple[str, ...]:
         """The given labels, each once, in the codebook's order. Raises `CodebookError` for an unknown one."""
@@ -208,7 +214,18 @@ class Codebook:
         }
 
 
-def _group(key: str, value: Mapping[str, Any], where: str) -> Group:
+def _refuse_unknown(value: Mapping[str, Any], keys: Iterable[str], where: str) -> None:
+    unknown = [key for key in value if key not in keys]
+    if unknown:
+        raise CodebookError(
+            f"{where}found the key {', '.join(unknown)}, expected some of {', '.join(keys)}; rename it."
+        )
+
+
+def _group(key: str, value: Any, where: str) -> Group:
+    if not isinstance(value, dict):
+        raise CodebookError(f"{where}group {key!r}: found {value!r}, expected a table [groups.{key}].")
+    _refuse_unknown(value, _GROUP_KEYS, f"{where}group {key!r}: ")
     stances: Mapping[str | None, str] = value.get("stances") or {None: value.get("field", key)}
     for name in stances.values():
         if not _FIELD.fullmatch(name):
@@ -223,11 +240,10 @@ def _label(value: Any, number: int, where: str) -> Label:
     if not isinstance(value, dict):
         raise CodebookError(f"{where}'labels' must be [[labels]] tables, with two brackets; found {value!r}.")
     where = f"{where}label {value.get('id', f'number {number}')!r}: "
+    _refuse_unknown(value, _LABEL_KEYS, where)
     missing = [name for name in _NEEDED if name not in value]
-    unknown = [name for name in value if name not in _KEYS]
-    if missing or unknown:
-        found = f"missing {', '.join(missing)}" if missing else f"unknown {', '.join(unknown)}"
-        raise CodebookError(f"{where}{found}; a label has the keys {', '.join(_KEYS)}.")
+    if missing:
+        raise CodebookError(f"{where}the key {', '.join(missing)} is missing, expected {', '.join(_NEEDED)}; add it.")
     keys: dict[str, Any] = {}
     for name, content in value.items():
         strings = content if name in _LISTS else [content]

@@ -62,7 +62,7 @@ class Tagger:
         return next(self._tag_group([_document(text)]))
 
     @overload
-    def tag_all(self, texts: list[str] | list[Document]) -> list[Result]: ...
+    def tag_all(self, texts: list[str] | list[Document]) -> list[Result]: ...  # type: ignore[overload-overlap]
     @overload
     def tag_all(self, texts: Iterable[str | Document]) -> Iterator[Result]: ...
     def tag_all(self, texts: Iterable[str | Document]) -> list[Result] | Iterator[Result]:
@@ -70,8 +70,10 @@ class Tagger:
 
         Raises `UsageError` if an item is not a string or a `Document`, or if ``texts`` is itself a string.
         """
-        if isinstance(texts, str | Document):
-            raise UsageError("tag_all() takes many texts, found a single one; use tag() for it.")
+        if isinstance(texts, str | bytes | Document) or not isinstance(texts, Iterable):
+            raise UsageError(
+                f"tag_all() takes many texts, found one {type(texts).__name__}; use tag() for a single text."
+            )
         stream = self._stream(texts)
         return list(stream) if isinstance(texts, list) else stream
 
@@ -123,7 +125,9 @@ class Tagger:
         scores = np.max([p.scores for p in found], axis=0) if found else np.zeros(len(codebook.labels))
         order = {label: index for index, label in enumerate(codebook.ids)}
         spans = tuple(
-            sorted((span for p in found for span in p.spans), key=lambda span: (span.start, span.end, order[span.label]))
+            sorted(
+                (span for p in found for span in p.spans), key=lambda span: (span.start, span.end, order[span.label])
+            )
         )
         labels = codebook.order(span.label for span in spans)
         return Result(

@@ -28,7 +28,9 @@ class Problems:
     def report(self, error: Exception) -> None:
         """Name a document that could not be tagged, with the reason."""
         self.count += 1
-        print(f"whopays: {error}", file=sys.stderr)
+        from whopays.writers.terminal import print_problem
+
+        print_problem(error)
 
 
 def run(paths: Sequence[str], output: str | None, format: str | None, model: str | None, threads: int | None) -> int:
@@ -54,7 +56,9 @@ def _format(output: str | None, format: str | None) -> str | None:
         return None if sys.stdout.isatty() else "jsonl"
     suffix = Path(output).suffix.lower().lstrip(".")
     if suffix not in FORMATS:
-        raise UsageError(f"{output}: cannot tell the format from the name; end it in .{', .'.join(FORMATS)} or give --format.")
+        raise UsageError(
+            f"{output}: cannot tell the format from the name; end it in .{', .'.join(FORMATS)} or give --format."
+        )
     return suffix
 
 

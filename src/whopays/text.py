@@ -16,7 +16,9 @@ from whopays.errors import OffsetError
 
 def _check_offsets(start: int, end: int, text: str) -> None:
     if not 0 <= start < end:
-        raise OffsetError(f"found the offsets {start}:{end}, expected 0 <= start < end; spans are half-open, never empty.")
+        raise OffsetError(
+            f"found the offsets {start}:{end}, expected 0 <= start < end; spans are half-open, never empty."
+        )
     if len(text) != end - start:
         raise OffsetError(f"offsets {start}:{end} cover {end - start} characters, but the text given has {len(text)}.")
 

@@ -1,0 +1,1 @@
+"""Labelled passages: inline mark-up, JSON lines, compiling and checking a corpus."""

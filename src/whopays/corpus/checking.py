@@ -25,8 +25,9 @@ LONGEST_MEDIAN_SPAN = 15
 _REQUIRED = ("register", "country", "year", "level", "author")
 # Function words that make up about two fifths of English prose, and hardly any of another language's.
 _ENGLISH = frozenset(
-    "the of and to in a is that for it as was with be by on not he his but at are this have from or had an they which "
-    "one you were her all their there been if more when will would who so no what can its than into only other some".split()
+    """the of and to in a is that for it as was with be by on not he his but at are this have from or had an
+    they which one you were her all their there been if more when will would who so no what can its than into
+    only other some""".split()
 )
 
 
@@ -49,7 +50,9 @@ def load_corpus(folder: str | Path, codebook: Codebook) -> dict[str, list[Exampl
     """The compiled splits of a corpus folder, by name. Raises `UsageError` if there are none."""
     files = sorted((Path(folder) / "data").glob("*.jsonl"))
     if not files:
-        raise UsageError(f"{folder}: found no data/*.jsonl; compile the corpus first: `whopays corpus compile {folder}`.")
+        raise UsageError(
+            f"{folder}: found no data/*.jsonl; compile the corpus first: `whopays corpus compile {folder}`."
+        )
     return {file.stem: load_examples(file, codebook) for file in files}
 
 
@@ -115,7 +118,7 @@ def shared_word_problems(splits: Mapping[str, Sequence[Example]]) -> Iterator[st
 
 def _grams(text: str) -> Iterable[tuple[str, ...]]:
     words = re.findall(r"\w+", text.lower())
-    return {tuple(words[i : i + SHARED_WORDS]) for i in range(len(words) - SHARED_WORDS + 1)}
+    return [tuple(words[i : i + SHARED_WORDS]) for i in range(len(words) - SHARED_WORDS + 1)]
 
 
 def frozen_problems(folder: Path) -> Iterator[str]:
@@ -145,7 +148,9 @@ def _table(splits: Mapping[str, Sequence[Example]], codebook: Codebook) -> str:
         if split == "seed" or not examples:
             continue
         spans = [len(span.text.split()) for example in examples for span in example.spans]
-        kinds = {key: Counter(example.attributes.get(key, "") for example in examples) for key in ("register", "country")}
+        kinds = {
+            key: Counter(example.attributes.get(key, "") for example in examples) for key in ("register", "country")
+        }
         years = sorted(example.attributes.get("year", "") for example in examples)
         pairs = len({example.attributes["pair"] for example in examples if example.attributes.get("pair")})
         lines += [

@@ -1,4 +1,4 @@
-"""Inline mark-up for labelled passages, made to be written and reviewed by people.
+r"""Inline mark-up for labelled passages, made to be written and reviewed by people.
 
 A file holds passages of one register and author::
 
@@ -8,7 +8,7 @@ A file holds passages of one register and author::
 
 ``%%`` lines give attributes to all passages after them; a ``==`` line begins a passage with its id and its own attributes.
 ``{MARKS|text}`` marks a stretch with one or more labels, by the codebook's short marks; marks may nest and must not cross.
-A backslash makes the next character literal: ``\\{``, ``\\}``, ``\\\\``, and ``\\%%`` or ``\\==`` at the start of a line.
+A backslash makes the next character literal: ``\{``, ``\}``, ``\\``, and ``\%%`` or ``\==`` at the start of a line.
 A passage's text is everything up to the next header, without blank lines at its ends.
 """
 
@@ -114,7 +114,9 @@ def _refuse_overlap_of_one_label(spans: Iterable[Span], where: str = "") -> None
         earlier = ends.get(span.label)
         if earlier is not None and span.start < earlier.end:
             prefix = f"{where}: " if where else ""
-            raise MarkupError(f"{prefix}two marks of {span.label!r} overlap: {earlier.text!r} and {span.text!r}; join them.")
+            raise MarkupError(
+                f"{prefix}two marks of {span.label!r} overlap: {earlier.text!r} and {span.text!r}; join them."
+            )
         ends[span.label] = span
 
 
@@ -209,7 +211,9 @@ def _words(header: str, source: str, number: int) -> list[str]:
     try:
         return shlex.split(header)
     except ValueError as error:
-        raise MarkupError(f"{source}, line {number}: cannot read the header ({error}); quote values with spaces.") from None
+        raise MarkupError(
+            f"{source}, line {number}: cannot read the header ({error}); quote values with spaces."
+        ) from None
 
 
 def _attributes(words: Iterable[str], source: str, number: int) -> dict[str, str]:
@@ -237,5 +241,7 @@ def format_file(examples: Iterable[Example], codebook: Codebook) -> str:
         attributes = [shlex.quote(f"{key}={value}") for key, value in example.attributes.items()]
         if any("\n" in value for value in attributes):
             raise MarkupError(f"{example.id}: an attribute holds a line break.")
-        pieces.append(" ".join(["==", example.id, *attributes]) + "\n" + format_text(example.text, example.spans, codebook) + "\n")
+        pieces.append(
+            " ".join(["==", example.id, *attributes]) + "\n" + format_text(example.text, example.spans, codebook) + "\n"
+        )
     return "\n".join(pieces)

@@ -51,7 +51,9 @@ def json_lines(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
             try:
                 record = json.loads(line.decode("utf-8-sig" if number == 1 else "utf-8"))
             except (ValueError, RecursionError) as error:
-                raise RecordError(f"{path}, line {number}: not valid JSON ({error}); expected one object a line.") from None
+                raise RecordError(
+                    f"{path}, line {number}: not valid JSON ({error}); expected one object a line."
+                ) from None
             if not isinstance(record, dict):
                 raise RecordError(f"{path}, line {number}: found a JSON {type(record).__name__}, expected an object.")
             yield number, record
@@ -64,7 +66,9 @@ def _example(record: dict[str, Any], codebook: Codebook, where: str, default_id:
         raise RecordError(f"{where}: found {found}, expected a string; the fields are {', '.join(record) or '(none)'}.")
     spans = record.get("spans")
     if not isinstance(spans, list):
-        raise RecordError(f"{where}: expected 'spans', a list of {{label, start, end}} (empty for a text without claims).")
+        raise RecordError(
+            f"{where}: expected 'spans', a list of {{label, start, end}} (empty for a text without claims)."
+        )
     found_spans = tuple(sorted(_span(span, text, codebook, where) for span in spans))
     attributes = {key: str(value) for key, value in record.items() if key in ATTRIBUTES and value not in ("", None)}
     given = record.get("id")
@@ -77,7 +81,9 @@ def _span(span: Any, text: str, codebook: Codebook, where: str) -> Span:
     except (TypeError, KeyError):
         raise RecordError(f"{where}: found the span {span!r}, expected {{label, start, end}}.") from None
     if label not in codebook:
-        raise RecordError(f"{where}: unknown label {label!r}; the codebook {codebook.name!r} has {', '.join(codebook.ids)}.")
+        raise RecordError(
+            f"{where}: unknown label {label!r}; the codebook {codebook.name!r} has {', '.join(codebook.ids)}."
+        )
     if type(start) is not int or type(end) is not int or not 0 <= start < end <= len(text):
         raise RecordError(f"{where}: found the offsets {start}:{end}, expected 0 <= start < end <= {len(text)}.")
     return Span(start, end, label, text[start:end])

@@ -16,8 +16,6 @@ from whopays.tagger import Tagger
 from whopays.text import Document, Span
 
 
-
-
 @dataclass(frozen=True)
 class Evaluation:
     """Tables of scores by label, ``micro`` and ``macro``.
@@ -44,9 +42,7 @@ class Evaluation:
         return {**tables, "false_alarms": self.false_alarms, "size": self.size}
 
 
-def evaluate(
-    gold: Sequence[Example], tagger: Tagger, *, samples: int = 1000, seed: int = 0
-) -> Evaluation:
+def evaluate(gold: Sequence[Example], tagger: Tagger, *, samples: int = 1000, seed: int = 0) -> Evaluation:
     """Tag the texts of ``gold`` and score labels and evidence, with 95 % bootstrap intervals over documents.
 
     Raises `UsageError` if there are no examples.
@@ -66,12 +62,16 @@ def evaluate_spans(
 ) -> Evaluation:
     """Score predicted spans, one sequence for each gold example in order; a text has the labels of its spans."""
     if not gold or len(gold) != len(predicted):
-        raise UsageError(f"found {len(gold)} gold texts and {len(predicted)} predictions, expected as many, at least one.")
+        raise UsageError(
+            f"found {len(gold)} gold texts and {len(predicted)} predictions, expected as many, at least one."
+        )
     rows: dict[str, list[Counts]] = {"documents": [], "sentences": [], "words": [], "spans": []}
     for example, spans in zip(gold, predicted, strict=True):
         found = frozenset(span.label for span in spans)
         rows["documents"].append(label_counts(example.labels, found, labels))
-        pairs = zip(labelled_sentences(example.text, example.spans), labelled_sentences(example.text, spans), strict=True)
+        pairs = zip(
+            labelled_sentences(example.text, example.spans), labelled_sentences(example.text, spans), strict=True
+        )
         counts = [label_counts(a[1], b[1], labels) for a, b in pairs]
         rows["sentences"].append(np.sum(counts, axis=0) if counts else np.zeros((len(labels), 3)))
         rows["words"].append(word_counts(example.spans, spans, example.text, labels))
@@ -88,9 +88,17 @@ def evaluate_spans(
 
 def format_evaluation(evaluation: Evaluation) -> str:
     """The tables as text: documents by label, then micro and macro of every level."""
-    lines = [f"{evaluation.size} texts", "", f"{'documents':<18}{'precision':>10}{'recall':>8}{'F1':>7}{'95 % interval':>16}{'support':>9}"]
+    lines = [
+        f"{evaluation.size} texts",
+        "",
+        f"{'documents':<18}{'precision':>10}{'recall':>8}{'F1':>7}{'95 % interval':>16}{'support':>9}",
+    ]
     lines += [_row(name, score) for name, score in evaluation.documents.items()]
-    levels = {"sentences": evaluation.sentences, "evidence words": evaluation.words, "evidence IOU 0.5": evaluation.spans}
+    levels = {
+        "sentences": evaluation.sentences,
+        "evidence words": evaluation.words,
+        "evidence IOU 0.5": evaluation.spans,
+    }
     for title, table in levels.items():
         lines += ["", f"{title}"] + [_row(name, table[name]) for name in ("micro", "macro")]
     if evaluation.false_alarms is not None:

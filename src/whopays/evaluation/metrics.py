@@ -5,6 +5,7 @@ All counts are additive over documents, so that a bootstrap only has to add up r
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -41,26 +42,27 @@ def label_counts(gold: frozenset[str], predicted: frozenset[str], labels: Sequen
 
 def word_counts(gold: Sequence[Span], predicted: Sequence[Span], text: str, labels: Sequence[str]) -> Counts:
     """Counts of words inside evidence, shape (labels, 3); a word is a run without blanks, taken if a span touches it."""
-    starts = [i for i in range(len(text)) if not text[i].isspace() and (i == 0 or text[i - 1].isspace())]
-    edges = np.array([*starts, len(text)])
+    words = np.array([match.span() for match in re.finditer(r"\S+", text)], dtype=np.int64).reshape(-1, 2)
     counts = np.zeros((len(labels), 3))
     for row, label in enumerate(labels):
-        sets = [_words(spans, label, edges) for spans in (gold, predicted)]
+        sets = [_words(spans, label, words) for spans in (gold, predicted)]
         counts[row] = len(sets[0] & sets[1]), len(sets[1]), len(sets[0])
     return counts
 
 
-def _words(spans: Sequence[Span], label: str, edges: npt.NDArray[np.int64]) -> set[int]:
+def _words(spans: Sequence[Span], label: str, words: npt.NDArray[np.int64]) -> set[int]:
     found: set[int] = set()
     for span in spans:
         if span.label == label:
-            first = int(np.searchsorted(edges, span.start, side="right")) - 1
-            last = int(np.searchsorted(edges, span.end, side="left"))
-            found.update(range(max(first, 0), last))
+            first = int(np.searchsorted(words[:, 1], span.start, side="right"))
+            behind = int(np.searchsorted(words[:, 0], span.end, side="left"))
+            found.update(range(first, behind))
     return found
 
 
-def matched_span_counts(gold: Sequence[Span], predicted: Sequence[Span], labels: Sequence[str], iou: float = 0.5) -> Counts:
+def matched_span_counts(
+    gold: Sequence[Span], predicted: Sequence[Span], labels: Sequence[str], iou: float = 0.5
+) -> Counts:
     """Counts of spans, shape (labels, 3): a predicted span is right if it is matched one to one with a gold span of the
     same label at an intersection over union of at least ``iou`` characters.
 

@@ -11,7 +11,7 @@ import numpy.typing as npt
 from whopays.model.encoder import Encoding
 
 _WORD = re.compile(r"\S+")
-_EDGE = " \t\r\n\v\f.,;:!?…\"'“”‘’«»()[]{}<>–—-•*·|"
+_EDGE = ".,;:!?…\"'“”‘’«»()[]{}<>–—-•*·|"
 # A second stretch of the same label in one sentence must be at least this strong beside the first.
 _SECOND = 0.5
 
@@ -35,7 +35,8 @@ def evidence(text: str, encoding: Encoding, scores: npt.NDArray[np.float64]) -> 
         best = best or total
         chosen.append((first, last))
     spans = (trim(text, words[first][0], words[last][1]) for first, last in sorted(chosen))
-    return [span for span in spans if span is not None] or [(words[0][0], words[-1][1])]
+    whole = words[0][0], words[-1][1]
+    return [span for span in spans if span is not None] or [trim(text, *whole) or whole]
 
 
 def _word_scores(words: list[tuple[int, int]], encoding: Encoding, scores: npt.NDArray[np.float64]) -> list[float]:
@@ -87,10 +88,15 @@ def trim(text: str, start: int, end: int) -> tuple[int, int] | None:
 
     A closing bracket stays if its opening one is inside.
     """
-    piece = text[start:end]
-    stripped = piece.lstrip(_EDGE)
-    start += len(piece) - len(stripped)
-    kept = stripped.rstrip(_EDGE)
-    if stripped[len(kept) :].startswith(")") and kept.count("(") > kept.count(")"):
-        kept += ")"
-    return (start, start + len(kept)) if kept else None
+    last = end
+    while start < end and _is_edge(text[start]):
+        start += 1
+    while start < end and _is_edge(text[end - 1]):
+        end -= 1
+    if text[end:last].startswith(")") and text.count("(", start, end) > text.count(")", start, end):
+        end += 1
+    return (start, end) if start < end else None
+
+
+def _is_edge(character: str) -> bool:
+    return character in _EDGE or character.isspace()

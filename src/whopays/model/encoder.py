@@ -8,6 +8,7 @@ threads. Speed comes from running several windows at once, each on its own threa
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -27,6 +28,7 @@ Floats = npt.NDArray[np.float32]
 T = TypeVar("T")
 R = TypeVar("R")
 _NO_IDS = np.zeros(0, dtype=np.int64)
+_SURROGATE = re.compile("[\ud800-\udfff]")
 
 # Content tokens in one window. The base encoders were published with a context of 256 to 512 word pieces; short windows
 # are quicker, and a claim rarely needs more than a paragraph around it.
@@ -74,12 +76,16 @@ class Encoder:
             self._tokenizer: Tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
         except Exception as error:  # onnxruntime and tokenizers raise their own, undocumented types
             reason = " ".join(str(error).split())
-            raise ModelError(f"{folder}: cannot load the encoder ({reason}); build or install the model again.") from None
+            raise ModelError(
+                f"{folder}: cannot load the encoder ({reason}); build or install the model again."
+            ) from None
         self._tokenizer.no_truncation()
         self._tokenizer.no_padding()
         special = self._tokenizer.encode("", add_special_tokens=True).ids
         if len(special) != 2:
-            raise ModelError(f"{folder}: the tokenizer adds {len(special)} special tokens, expected a first and a last one.")
+            raise ModelError(
+                f"{folder}: the tokenizer adds {len(special)} special tokens, expected a first and a last one."
+            )
         self._first, self._last = special
         self.width = int(self._session.get_outputs()[0].shape[-1])
 
@@ -122,15 +128,7 @@ class Encoder:
 
 def _tokenizable(text: str) -> str:
     """The tokenizer takes no lone surrogates; one replacement character for each keeps the offsets."""
-    return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace") if _has_surrogate(text) else text
-
-
-def _has_surrogate(text: str) -> bool:
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        return True
-    return False
+    return _SURROGATE.sub("\ufffd", text)
 
 
 def _split(vectors: Floats, tokens: Sequence[tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]]) -> list[Encoding]:

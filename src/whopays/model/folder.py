@@ -1,11 +1,11 @@
 """A model folder: what it holds, with checksums, and nothing that is unpickled.
 
-    model.json           name, format, codebook hash, calibration, settings, and the SHA-256 of every other file
-    codebook.toml        the label scheme
-    encoder.onnx         token ids -> token vectors
-    tokenizer.json       text -> token ids with offsets
-    heads.safetensors    sentence and token weights
-    README.md            the model card
+model.json           name, format, codebook hash, calibration, settings, and the SHA-256 of every other file
+codebook.toml        the label scheme
+encoder.onnx         token ids -> token vectors
+tokenizer.json       text -> token ids with offsets
+heads.safetensors    sentence and token weights
+README.md            the model card
 """
 
 from __future__ import annotations
@@ -26,6 +26,7 @@ from whopays.model.heads import Heads
 FORMAT = "whopays-model/1"
 _CHECKED = ("codebook.toml", "encoder.onnx", "tokenizer.json", "heads.safetensors")
 _WEIGHTS = ("sentence_weights", "sentence_bias", "token_weights", "token_bias")
+_MATRICES = ("sentence_weights", "token_weights")
 
 
 @dataclass(frozen=True)
@@ -57,16 +58,22 @@ def load_model(folder: str | Path, codebook: Codebook | None = None) -> Model:
             )
     own = _codebook(folder)
     if own.hash != manifest["codebook"]:
-        raise ModelError(f"{folder}: codebook.toml has hash {own.hash}, but the model was fitted for {manifest['codebook']}.")
+        raise ModelError(
+            f"{folder}: codebook.toml has hash {own.hash}, but the model was fitted for {manifest['codebook']}."
+        )
     if codebook is not None and codebook.hash != own.hash:
         raise ModelError(
             f"{folder}: made for the codebook {own.name!r} ({own.hash}), expected {codebook.name!r} ({codebook.hash}); "
             "load it without a codebook, or train a model for yours with `whopays train`."
         )
-    return Model(manifest["id"], own, Encoder(folder), _heads(folder, manifest, own), manifest.get("settings", {}))
+    encoder = Encoder(folder)
+    heads = _heads(folder, manifest, own, encoder.width)
+    return Model(manifest["id"], own, encoder, heads, manifest.get("settings", {}))
 
 
-def save_model(folder: str | Path, name: str, codebook_text: str, heads: Heads, settings: dict[str, Any], card: str) -> str:
+def save_model(
+    folder: str | Path, name: str, codebook_text: str, heads: Heads, settings: dict[str, Any], card: str
+) -> str:
     """Write heads, codebook, card and manifest beside the encoder already in ``folder``; returns the model's id.
 
     The same input gives the same bytes. Raises `ModelError` if the encoder's files are not there.
@@ -81,13 +88,24 @@ def save_model(folder: str | Path, name: str, codebook_text: str, heads: Heads, 
     codebook = Codebook.parse(codebook_text)
     # Rounded, because the last digits of an iterative fit depend on the machine, and nobody reads them.
     vectors = {key: [round(float(x), 6) for x in value] for key, value in asdict(heads).items() if key not in _WEIGHTS}
-    manifest = {"format": FORMAT, "name": name, "codebook": codebook.hash, "labels": list(codebook.ids), "heads": vectors}
+    manifest = {
+        "format": FORMAT,
+        "name": name,
+        "codebook": codebook.hash,
+        "labels": list(codebook.ids),
+        "heads": vectors,
+    }
     manifest |= {"settings": settings, "files": files}
-    digest = hashlib.sha256(json.dumps(manifest, sort_keys=True).encode()).hexdigest()[:12]
-    manifest = {"id": f"{name}-{digest}", **manifest}
+    manifest = {"id": _identifier(manifest), **manifest}
     (folder / "model.json").write_text(json.dumps(manifest, indent=1) + "\n", encoding="utf-8", newline="\n")
     (folder / "README.md").write_text(card, encoding="utf-8", newline="\n")
     return str(manifest["id"])
+
+
+def _identifier(manifest: dict[str, Any]) -> str:
+    """Name and hash of a manifest; the hash covers everything in it but the id itself."""
+    content = {key: value for key, value in manifest.items() if key != "id"}
+    return f"{manifest['name']}-{hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:12]}"
 
 
 def file_sha256(path: Path) -> str:
@@ -108,12 +126,18 @@ def _manifest(folder: Path) -> dict[str, Any]:
         found = manifest["format"]
         if found != FORMAT:
             raise ModelError(f"{path}: found format {found!r}, expected {FORMAT!r}; get a model made for this version.")
-        expected = {"id": str, "files": dict, "codebook": str, "heads": dict}
+        expected = {"id": str, "name": str, "files": dict, "codebook": str, "heads": dict}
         for key, kind in expected.items():
             if not isinstance(manifest[key], kind):
                 raise TypeError(f"{key} is {type(manifest[key]).__name__}, expected {kind.__name__}")
     except (ValueError, KeyError, TypeError) as error:
         raise ModelError(f"{path}: not a model manifest ({error}); get or build the model again.") from None
+    own = _identifier(manifest)
+    if manifest["id"] != own:
+        raise ModelError(
+            f"{path}: the content has the id {own}, found {manifest['id']}; "
+            "the file was changed or damaged, install or build the model again."
+        )
     return dict(manifest)
 
 
@@ -124,18 +148,24 @@ def _codebook(folder: Path) -> Codebook:
         raise ModelError(f"{folder}: {error}") from None
 
 
-def _heads(folder: Path, manifest: dict[str, Any], codebook: Codebook) -> Heads:
+def _heads(folder: Path, manifest: dict[str, Any], codebook: Codebook, width: int) -> Heads:
     from safetensors.numpy import load_file
 
     weights = load_file(folder / "heads.safetensors")
     try:
         arrays = {
-            field.name: np.asarray(weights[field.name] if field.name in _WEIGHTS else manifest["heads"][field.name], float)
+            field.name: np.asarray(
+                weights[field.name] if field.name in _WEIGHTS else manifest["heads"][field.name], float
+            )
             for field in fields(Heads)
         }
     except (KeyError, ValueError, TypeError) as error:
         raise ModelError(f"{folder}: the heads lack {error}; get or build the model again.") from None
-    wrong = [name for name, array in arrays.items() if len(array) != len(codebook.labels)]
+    row, matrix = (len(codebook.labels),), (len(codebook.labels), width)
+    wrong = [name for name, array in arrays.items() if array.shape != (matrix if name in _MATRICES else row)]
     if wrong:
-        raise ModelError(f"{folder}: {', '.join(wrong)} do not have one row for each of {len(codebook.labels)} labels.")
+        raise ModelError(
+            f"{folder}: {', '.join(wrong)} do not fit {len(codebook.labels)} labels and vectors of {width} numbers; "
+            "get or build the model again."
+        )
     return Heads(**arrays)

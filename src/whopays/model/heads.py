@@ -41,4 +41,6 @@ class Heads:
 
     def token_scores(self, encoding: Encoding) -> Floats:
         """How much each token speaks for each label, shape (tokens, labels); above 0 means evidence."""
-        return np.asarray(encoding.states.astype(np.float64) @ self.token_weights.T + self.token_bias - self.token_offset)
+        return np.asarray(
+            encoding.states.astype(np.float64) @ self.token_weights.T + self.token_bias - self.token_offset
+        )

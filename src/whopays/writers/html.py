@@ -34,7 +34,7 @@ def write_html(results: Iterable[tuple[Document, Result]], codebook: Codebook, s
     titles = [group.titles[stance] for group in codebook.groups for stance in group.fields]
     head = "".join(f"<th scope=col>{escape(title)}</th>" for title in ["document", *titles])
     page = (
-        f'<!doctype html><html lang=en><head><meta charset=utf-8><title>{escape(codebook.title)}</title>'
+        f"<!doctype html><html lang=en><head><meta charset=utf-8><title>{escape(codebook.title)}</title>"
         f'<meta http-equiv="Content-Security-Policy" content="{_POLICY}">'
         f'<meta name=viewport content="width=device-width"><style>{_STYLE}</style></head><body>'
         f"<h1>{escape(codebook.title)}</h1>"
@@ -48,7 +48,7 @@ def _section(number: int, name: str, result: Result, codebook: Codebook) -> str:
     rows = "".join(_row(span, codebook) for span in result.spans)
     head = "<thead><tr><th scope=col>label<th scope=col>score<th scope=col>evidence</tr></thead>"
     body = f"<table>{head}<tbody>{rows}</tbody></table>" if rows else "<p>No claim found.</p>"
-    source = f'<p class=place>{escape(result.source)} · model {escape(result.model)}</p>'
+    source = f"<p class=place>{escape(result.source)} · model {escape(result.model)}</p>"
     return f'<section id="d{number}"><h2>{name}</h2>{source}{body}</section>'
 
 

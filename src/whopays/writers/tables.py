@@ -9,16 +9,16 @@ from collections.abc import Iterable
 from typing import IO, Any
 
 from whopays.codebook import Codebook
-from whopays.text import Document
 from whopays.result import Result
+from whopays.text import Document
 
 Tagged = tuple[Document, Result]
 
 # A spreadsheet runs a cell that begins like this as a formula (OWASP: CSV injection); a quote in front makes it text.
-_FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r", "\n")
+_FORMULA_STARTS = ("=", "+", "-", "@", "＝", "＋", "－", "＠", "\t", "\r", "\n", "\0")
 
 
-def write_jsonl(results: Iterable[Tagged], codebook: Codebook, stream: IO[bytes]) -> None:
+def write_jsonl(results: Iterable[Tagged], codebook: Codebook, stream: IO[bytes]) -> None:  # noqa: ARG001
     """One result a line, in UTF-8; lone surrogates are written as JSON escapes."""
     for _, result in results:
         stream.write(json_line(result))
@@ -67,7 +67,8 @@ def write_parquet(results: Iterable[Tagged], codebook: Codebook, stream: IO[byte
     with pq.ParquetWriter(stream, schema, compression="zstd") as table:
         batch: list[dict[str, Any]] = []
         for _, result in results:
-            batch.append(json.loads(json_line(result).decode("utf-8").encode("utf-8", "replace")))
+            # Parquet's strings are UTF-8, which has no lone surrogates.
+            batch.append(json.loads(json.dumps(result.to_dict(), ensure_ascii=False).encode("utf-8", "replace")))
             if len(batch) == 1000:
                 table.write_batch(pa.RecordBatch.from_pylist(batch, schema=schema))
                 batch = []

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+
 from rich.console import Console
 from rich.text import Text
 
@@ -19,7 +21,8 @@ def print_result(result: Result, codebook: Codebook, console: Console) -> None:
     for group in codebook.groups:
         for stance, name in group.fields.items():
             if values := result.readings[name]:
-                console.print(Text.assemble("  ", (f"{group.titles[stance]}: ", "dim"), ", ".join(values)))
+                title = printable(group.titles[stance])
+                console.print(Text.assemble("  ", (f"{title}: ", "dim"), printable(", ".join(values))))
     for label in result.labels:
         color = codebook[label].color
         spans = result.evidence(label)
@@ -33,6 +36,11 @@ def _quote(span: Span, color: str) -> Text:
     page = f" p. {span.page}" if span.page is not None else ""
     place = f"  [{span.start}:{span.end}{page}]"
     return Text.assemble("      “", (printable(" ".join(span.text.split())), color), "”", (place, "dim"))
+
+
+def print_problem(problem: object) -> None:
+    """Print an error or warning as one line on standard error, whatever the names of files in it hold."""
+    print(f"whopays: {printable(' '.join(str(problem).splitlines()))}", file=sys.stderr)
 
 
 def printable(text: str) -> str:
