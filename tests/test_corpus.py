@@ -83,6 +83,12 @@ def test_every_label_is_held_by_every_split_that_is_learned_from_or_measured_on(
             assert {label for each in examples for label in each.labels} == set(CODEBOOK.ids), split
 
 
+def test_every_contrast_says_what_its_pair_changes() -> None:
+    for each in load_corpus(CORPUS, CODEBOOK)["contrast"]:
+        assert each.attributes.get("pair"), each.id
+        assert each.attributes.get("change"), each.id
+
+
 def test_every_passage_survives_being_written_as_markup_and_read() -> None:
     for split, examples in load_corpus(CORPUS, CODEBOOK).items():
         assert parse_file(format_file(examples, CODEBOOK), CODEBOOK, split) == examples

@@ -120,6 +120,16 @@ def test_a_break_ends_a_sentence_that_would_go_on() -> None:
     assert [part.text for part in segment(Document(text, breaks=(8,)))] == ["Who pays", text[9:]]
 
 
+@pytest.mark.parametrize("note", ["¹", "¹²", "²,³", "²–⁴", "[2]"])
+@pytest.mark.parametrize("word", ["foreman", "71,000", "2001", "pay"])
+def test_a_note_number_belongs_to_the_sentence_that_it_follows(word: str, note: str) -> None:
+    text = f"It was a matter of {word}.{note} The office kept its records."
+    assert [part.text for part in segment(text)] == [
+        f"It was a matter of {word}.{note}",
+        "The office kept its records.",
+    ]
+
+
 @pytest.mark.parametrize("text", ["", " ", "\n", "\r\n\r\n", "\t \u00a0\u3000\f"])
 def test_a_blank_text_has_no_segments(text: str) -> None:
     assert segment(text) == []

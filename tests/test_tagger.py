@@ -8,7 +8,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from itertools import count, islice, pairwise
+from itertools import islice, pairwise
 from pathlib import Path
 from textwrap import dedent
 from typing import Any
@@ -82,14 +82,19 @@ def test_the_example_in_the_packages_docstring_runs() -> None:
     assert names["result"].labels
 
 
-def test_the_readmes_python_examples_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    examples = re.findall(r"^```python\n(.*?)^```", (ROOT / "README.md").read_text(encoding="utf-8"), re.M | re.S)
-    if not examples:
-        pytest.skip("README.md has no Python example yet")
+README = re.findall(r"^```python\n(.*?)^```", (ROOT / "README.md").read_text(encoding="utf-8"), re.M | re.S)
+
+
+@pytest.mark.parametrize("example", README, ids=[f"example-{number}" for number, _ in enumerate(README, start=1)])
+def test_a_python_example_of_the_readme_runs_and_gives_what_it_says(
+    example: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "examples").symlink_to(ROOT / "examples")
     monkeypatch.chdir(tmp_path)
     names: dict[str, Any] = {}
-    for example in examples:
-        exec(example, names)
+    exec(example, names)
+    for expression, value in re.findall(r"^(\S.*?)  # -> (.+)$", example, re.M):
+        assert repr(eval(expression, names)) == value, expression
 
 
 def test_a_plain_claim_is_found_with_its_evidence(tagger: Tagger) -> None:
@@ -258,7 +263,7 @@ def test_a_generator_gives_an_iterator_that_takes_texts_as_needed(tagger: Tagger
 
     def texts() -> Iterator[str]:
         nonlocal taken
-        for number in count():
+        for number in range(500):
             taken += 1
             yield f"Fee {number} is paid."
 

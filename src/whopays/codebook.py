@@ -17,6 +17,8 @@ from whopays.errors import CodebookError
 
 _ID = re.compile(r"[a-z][a-z0-9-]*(:[a-z][a-z0-9-]*)?")
 _FIELD = re.compile(r"[a-z][a-z0-9_]*")
+# A color goes into the style of a report and of a terminal's text, where other words could do more than color.
+_COLOR = re.compile(r"#[0-9a-fA-F]{6}")
 _MARK = re.compile(r"[A-Z][A-Z0-9]*")
 # What a result has besides the codebook's fields; a field of the same name would hide it or be hidden.
 _RESULT_NAMES = frozenset(
@@ -110,6 +112,8 @@ class Codebook:
             raise CodebookError(f"{where}an id is lower case like 'party:stance' or 'some-mechanism'; rename it.")
         if not _MARK.fullmatch(label.mark):
             raise CodebookError(f"{where}the mark {label.mark!r} must be upper-case letters and digits, like 'LB'.")
+        if not _COLOR.fullmatch(label.color):
+            raise CodebookError(f"{where}the color {label.color!r} must be '#' and six hex digits, like '#1d4ed8'.")
         group = groups.get(label.group)
         if group is None:
             raise CodebookError(f"{where}found group {label.group!r}, expected one of {', '.join(groups) or '(none)'}.")

@@ -93,7 +93,7 @@ _MAX_SEGMENT = 20_000
 _END = re.compile(
     r"""(?P<mark>[.!?…。！？؟।۔]+(?:\ \.)*)
     (?P<close>(?:["'”’)\]}›*_`]|[ \u00a0\u202f]?»)*)
-    (?P<note>(?:\[\^?\w{1,4}\]|[¹²³⁰⁴-⁹]+|[†‡]+|\d{1,3}(?:[,–-]\d{1,3})*(?![\w.,%])|\ \[\d{1,3}\](?=\s|$))*)
+    (?P<note>(?:\[\^?\w{1,4}\]|[¹²³⁰⁴-⁹]+(?:[,–-][¹²³⁰⁴-⁹]+)*|[†‡]+|\d{1,3}(?:[,–-]\d{1,3})*(?![\w.,%])|\ \[\d{1,3}\](?=\s|$))*)
     (?:\s?[\U0001f300-\U0001faff][\U0001f300-\U0001faff\u200d\ufe0f]*(?=\s|$))?
     (?=(?P<gap>\s*)
     (?P<open>(?:(?!\((?:[a-z]{1,2}|[A-H]|[ivx]{1,5}|\d{1,3})\))["'“‘«(\[{‹„¿¡*_`–—-])*\s?)
@@ -291,7 +291,7 @@ def _ends(found: re.Match[str], word: str, before: str, inside: bool) -> bool:
         return False
     if mark == ".":
         bracket = following[0] == "(" or found["open"].rstrip()[-1:] in {"(", "["}
-        numeral = _NUMBER.fullmatch(following) is not None or bracket or note[:1].isdigit()
+        numeral = _NUMBER.fullmatch(following) is not None or bracket or note[:1].isdecimal()
         name, starter = word.lower(), following in _STARTERS
         if name in _LEADING:
             return False
@@ -309,7 +309,7 @@ def _ends(found: re.Match[str], word: str, before: str, inside: bool) -> bool:
     if mark[-1] in "!?…" and close[:1] in {'"', "”", "’", "'"}:
         return following != "I"  # '“Who pays?” I asked'
     # '13.56 MHz' is a number, 'left.12 The' a footnote.
-    return not note[:1].isdigit() or bool(close) or word[-1:] in {")", "]"} or (len(word) > 1 and word[-1].isalpha())
+    return not note[:1].isdecimal() or bool(close) or word[-1:] in {")", "]"} or (len(word) > 1 and word[-1].isalpha())
 
 
 def _begins_unspaced(found: re.Match[str], word: str) -> bool:

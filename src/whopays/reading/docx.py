@@ -22,7 +22,7 @@ _EXPECTED = "a Word document (.docx)"
 _WORD = "{http://schemas.openxmlformats.org/wordprocessingml/2006/main}"
 _SPECIAL = {"tab": "\t", "br": "\n", "cr": "\n", "noBreakHyphen": "\u2011", "softHyphen": "\u00ad"}
 # Deleted text of tracked changes, field codes, settings, and what repeats a text box for old versions of Word.
-_SKIPPED = frozenset("del moveFrom instrText pPr rPr sdtPr tblPr trPr tcPr sectPr Fallback".split())  # noqa: SIM905
+_SKIPPED = frozenset("del moveFrom instrText pPr rPr sdtPr tblPr trPr tcPr sectPr Fallback".split())
 
 
 def read_docx(path: Path, source: str) -> Document:

@@ -32,9 +32,9 @@ _LINE_BREAKS = frozenset({"br", "lb"})
 _BLOCKS = frozenset(
     """address article aside blockquote body caption center dd details div dl dt fieldset figcaption figure footer form
 h1 h2 h3 h4 h5 h6 head header hr item legend li list main ol option p pre quote section summary table tbody tfoot thead
-title tr row td th cell ul""".split()  # noqa: SIM905
+title tr row td th cell ul""".split()
 )
-_SKIPPED = frozenset("button datalist iframe nav noscript script select style svg template textarea".split())  # noqa: SIM905
+_SKIPPED = frozenset("button datalist iframe nav noscript script select style svg template textarea".split())
 
 
 def read_html(path: Path, source: str) -> Document:

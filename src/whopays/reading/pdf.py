@@ -30,9 +30,9 @@ _PDFIUM = threading.Lock()
 def read_pdf(path: Path, source: str) -> Document:
     """The text of all pages with wraps, hyphenation, columns and page breaks undone; running heads are left out.
 
-    Ligatures stay as the file has them. ``page_starts`` has one offset per page. Raises `EncryptedDocumentError`,
-    `ImageOnlyError` (pictures of pages, no text layer), `EmptyDocumentError`, `MislabelledError` (no PDF),
-    `CorruptDocumentError`, `ReadError` and `UsageError`.
+    Ligatures stay as the file has them; small raised digits, which call notes, are superscript ones. ``page_starts``
+    has one offset per page. Raises `EncryptedDocumentError`, `ImageOnlyError` (pictures of pages, no text layer),
+    `EmptyDocumentError`, `MislabelledError` (no PDF), `CorruptDocumentError`, `ReadError` and `UsageError`.
     """
     data = load(path)
     _check_header(path, data)

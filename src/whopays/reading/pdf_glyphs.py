@@ -3,24 +3,35 @@
 from __future__ import annotations
 
 import math
+import re
 from collections import Counter
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from statistics import median
-from typing import Any
+from typing import Any, NamedTuple
 
 _QUARTER = math.pi / 2
 _ANGLE_SAMPLES = 200
 # In units of a glyph's height: a gap wider than this parts two stretches, be they cells, columns or loose words.
 _GAP = 0.75
 _HYPHEN = 0x02  # PDFium's mark for a hyphen at the end of a line
+_SMALL, _RAISED = 0.87, 0.15  # the height of a raised number at most, and its rise at least, in heights of the text
+_SUPERSCRIPT = str.maketrans("0123456789", "⁰¹²³⁴⁵⁶⁷⁸⁹")
+
+
+class Cell(NamedTuple):
+    """A part of a line that a wide gap divides from the next, with its place in points."""
+
+    text: str
+    left: float
+    right: float
 
 
 @dataclass(frozen=True, slots=True)
 class Line:
     """A stretch of text on one line. Places are in points, x to the right and y down, as the page is read.
 
-    ``size`` is the height of its glyphs' boxes in points, ``cells`` the (left, right) of what wide gaps divide it into.
+    ``size`` is the height of its glyphs' boxes in points. Small raised digits, which call notes, are superscript ones.
     """
 
     text: str
@@ -30,7 +41,7 @@ class Line:
     top: float
     bottom: float
     size: float
-    cells: tuple[tuple[float, float], ...] = ()
+    cells: tuple[Cell, ...] = ()
 
     @property
     def middle(self) -> float:
@@ -135,6 +146,14 @@ def _turn(direction: int, left: float, right: float, top: float, bottom: float) 
     return bottom, top, left, right
 
 
+def raised(number: Line, beside: Line) -> Line:
+    """``number`` in superscript digits if it is one that stands small and raised beside other text."""
+    small = number.size < _SMALL * beside.size and number.bottom < beside.bottom - _RAISED * beside.size
+    if not small or not re.fullmatch(r"[\d,–-]+", number.text):
+        return number
+    return replace(number, text=number.text.translate(_SUPERSCRIPT))
+
+
 def rows(lines: Iterable[Line]) -> list[list[Line]]:
     """Stretches gathered by line, from the top down and from left to right."""
     gathered: list[list[Line]] = []
@@ -161,6 +180,7 @@ class _Stretch:
         self._text: list[str] = []
         self._pending = ""
         self._heights: list[float] = []
+        self._bottoms: list[float] = []
         self._left = self._right = self._top = self._bottom = 0.0
 
     def space(self, character: str) -> None:
@@ -186,13 +206,21 @@ class _Stretch:
         self._pending = ""
         self._right = max(self._right, right)
         self._heights.append(bottom - top)
+        self._bottoms.append(bottom)
 
     def close(self) -> Iterable[Line]:
         """The stretch gathered, if any; a new one begins."""
         if not self._text:
             return ()
         size = max(median(self._heights), 1.0)
+        if min(self._heights) < _SMALL * size:
+            self._raise_numbers(size, median(self._bottoms))
         top, bottom = self._top, max(self._bottom, self._top + 1.0)
         line = Line("".join(self._text), self._page, self._left, self._right, top, bottom, size)
         self._clear()
         return (line,)
+
+    def _raise_numbers(self, size: float, base: float) -> None:
+        for index, (height, bottom) in enumerate(zip(self._heights, self._bottoms, strict=True)):
+            if height < _SMALL * size and bottom < base - _RAISED * size:
+                self._text[2 * index + 1] = self._text[2 * index + 1].translate(_SUPERSCRIPT)

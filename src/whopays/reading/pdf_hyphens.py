@@ -11,10 +11,10 @@ _TAIL = re.compile(r"[^\W\d_]+")
 _SOFT_HYPHEN = "\u00ad"
 _COMPOUND_HEADS = frozenset(
     """all cost cross ex full half high income learner long low means non part post privately publicly self short so
-state student tax well""".split()  # noqa: SIM905
+state student tax well""".split()
 )
 _COMPOUND_TAILS = frozenset(
-    """based cost financed free funded level owned paid related sector sharing shifting sponsored tested year""".split()  # noqa: SIM905
+    """based cost financed free funded level owned paid related sector sharing shifting sponsored tested year""".split()
 )
 
 

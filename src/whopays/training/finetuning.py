@@ -44,7 +44,7 @@ class TuneOptions:
     dropout: float = 0.1
     crop: float = 0.3
     seed: int = 0
-    threads: int = 2
+    threads: int = 1
 
 
 @dataclass(frozen=True)
