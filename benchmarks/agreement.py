@@ -27,12 +27,18 @@ def main() -> None:
         "training and contrast": [record for record in records if not record["id"].startswith("h")],
         "held-out": [record for record in records if record["id"].startswith("h")],
     }
-    tables = {name: agreement(_reading(part, "first"), _reading(part, "second"), codebook.ids) for name, part in parts.items()}
+    tables = {
+        name: agreement(_reading(part, "first"), _reading(part, "second"), codebook.ids) for name, part in parts.items()
+    }
     print("| | " + " | ".join(f"{name} ({table.size} texts)" for name, table in tables.items()) + " |")
     print("|---" * (len(tables) + 1) + "|")
     for label in codebook.ids:
         print(f"| alpha, {label} | " + " | ".join(f"{table.alpha[label]:.2f}" for table in tables.values()) + " |")
-    for title, name in (("labels of texts", "micro_f1"), ("words inside evidence", "word_f1"), ("spans, IOU 0.5", "span_f1")):
+    for title, name in (
+        ("labels of texts", "micro_f1"),
+        ("words inside evidence", "word_f1"),
+        ("spans, IOU 0.5", "span_f1"),
+    ):
         print(f"| F1, {title} | " + " | ".join(f"{getattr(table, name):.2f}" for table in tables.values()) + " |")
 
 
@@ -42,7 +48,9 @@ def _reading(records: list[dict[str, Any]], name: str) -> list[Example]:
             record["id"],
             record["text"],
             tuple(
-                sorted(Span(s["start"], s["end"], s["label"], record["text"][s["start"] : s["end"]]) for s in record[name])
+                sorted(
+                    Span(s["start"], s["end"], s["label"], record["text"][s["start"] : s["end"]]) for s in record[name]
+                )
             ),
         )
         for record in records

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import shutil
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from whopays.codebook import Codebook
@@ -28,12 +29,14 @@ def train(
     name: str = "custom",
     options: FitOptions | None = None,
     calibration_ids: Collection[str] = (),
+    weights: Mapping[str, float] = MappingProxyType({}),
     card: Callable[[str], str] = str,
 ) -> str:
     """Fit heads on a frozen encoder and write a model folder; returns a report for people.
 
     ``encoder``: a folder with encoder.onnx and tokenizer.json (default: the encoder of the model that comes with
-    whopays). ``calibration_ids``: see `fit_heads`; needed where the encoder was tuned on the corpus. ``card`` completes the
+    whopays). ``calibration_ids``: see `fit_heads`; needed where the encoder was tuned on the corpus. ``weights``: how often
+    an example counts, by id (default 1). ``card`` completes the
     model card's text. The same input gives the same bytes. Raises `UsageError` if the corpus is empty or too small,
     `RecordError` for a broken line, `CodebookError` and `ModelError` for the files they name.
     """
@@ -55,7 +58,8 @@ def train(
             shutil.copyfile(source / file, output / file)
     sentences = encode_examples(examples, codebook, Encoder(output))
     calibration = {index for index, example in enumerate(examples) if example.id in set(calibration_ids)}
-    heads, report = fit_heads(examples, sentences, codebook, options, calibration)
+    counts = {index: weights[example.id] for index, example in enumerate(examples) if example.id in weights}
+    heads, report = fit_heads(examples, sentences, codebook, options, calibration, counts)
     data = {str(Path(path).name): hashlib.sha256(Path(path).read_bytes()).hexdigest()[:16] for path in corpus}
     settings = {"data": data, "texts": len(examples), "sentences": len(sentences), "folds": options.folds}
     settings |= {
