@@ -26,7 +26,7 @@ def evidence(text: str, encoding: Encoding, scores: npt.NDArray[np.float64]) -> 
     words = [match.span() for match in _WORD.finditer(text)]
     if not words:
         return []
-    values = _word_scores(words, encoding, scores)
+    values = _word_scores(text, words, encoding, scores)
     chosen: list[tuple[int, int]] = []
     best = 0.0
     for first, last, total in _maximal_runs(values):
@@ -39,13 +39,19 @@ def evidence(text: str, encoding: Encoding, scores: npt.NDArray[np.float64]) -> 
     return [span for span in spans if span is not None] or [trim(text, *whole) or whole]
 
 
-def _word_scores(words: list[tuple[int, int]], encoding: Encoding, scores: npt.NDArray[np.float64]) -> list[float]:
-    """The mean score of each word's tokens; a word without tokens gets 0."""
+def _word_scores(
+    text: str, words: list[tuple[int, int]], encoding: Encoding, scores: npt.NDArray[np.float64]
+) -> list[float]:
+    """The mean score of each word's tokens; a word without tokens gets 0.
+
+    Punctuation does not count: a full stop speaks against evidence, and would take the last word of every sentence with it.
+    """
     sums = np.zeros(len(words))
     counts = np.zeros(len(words))
     starts = np.array([start for start, _ in words])
-    for index, score in zip(np.searchsorted(starts, encoding.starts, side="right") - 1, scores, strict=True):
-        if index >= 0:
+    owners = np.searchsorted(starts, encoding.starts, side="right") - 1
+    for index, start, end, score in zip(owners, encoding.starts, encoding.ends, scores, strict=True):
+        if index >= 0 and any(character.isalnum() for character in text[start:end]):
             sums[index] += score
             counts[index] += 1
     return [float(value) for value in sums / np.maximum(counts, 1)]
