@@ -1,6 +1,6 @@
 """The most similar passages of the corpus by embedding, outside pairs.
 
-    python benchmarks/near_duplicates.py [--limit 0.93]
+    python benchmarks/near_duplicates.py [--limit 0.96]
 
 Embeds every passage with all-MiniLM-L6-v2 as published (the package in the `train` extra) and prints the closest pairs, within
 and across splits. Exit status 1 if two passages that are no minimal pair reach the limit.
@@ -27,7 +27,7 @@ def main() -> int:
 
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument(
-        "--limit", type=float, default=0.93, help="cosine similarity from which two passages are too close"
+        "--limit", type=float, default=0.96, help="cosine similarity from which two passages are too close"
     )
     parser.add_argument("--show", type=int, default=10)
     options = parser.parse_args()

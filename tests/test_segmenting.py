@@ -14,7 +14,7 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from whopays.segmenting import segment
+from whopays.segmenting import is_heading, segment
 from whopays.text import Document, Segment
 
 GOLDEN = Path(__file__).parent / "data" / "sentences.toml"
@@ -201,3 +201,23 @@ def test_segmenting_imports_spacy_but_never_torch(tmp_path: Path) -> None:
             [sys.executable, "-c", program], env=environment, capture_output=True, text=True, check=False
         )
         assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize(
+    "text", ["## Funding", "Paying for the Second Trade", "FEES AND CHARGES", "Languages", "----", "2.1 Who Pays"]
+)
+def test_headings_are_told_from_statements(text):
+    assert is_heading(text)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Students pay.",
+        "STUDENTS NOW PAY $5,500.",
+        "the learner pays the fee and the levy board pays the rest",
+        "Who pays?",
+    ],
+)
+def test_statements_are_no_headings(text):
+    assert not is_heading(text)

@@ -325,3 +325,21 @@ def _begins_unspaced(found: re.Match[str], word: str) -> bool:
         return len(word) > 1
     plain = len(word) > 2 and word.islower() and following[1:].islower()
     return plain or (len(word) > 1 and following in _STARTERS)
+
+
+def is_heading(text: str) -> bool:
+    """Whether a segment is a heading, a label or a table's rule rather than a statement; such segments carry no claim.
+
+    A heading does not end like a sentence, and is marked as one (``#``), has no more than three words, or is short and
+    written in capitals or title case.
+    """
+    stripped = text.strip()
+    if stripped.startswith("#"):
+        return True
+    words = [word for word in stripped.split() if any(character.isalpha() for character in word)]
+    if not words:
+        return True
+    if stripped.rstrip("\"'”’)]*_").endswith((".", "!", "?", "…", ";", ":", ",")) or len(words) > 12:
+        return False
+    long = [word.lstrip("\"'“‘(*_") for word in words if len(word) > 3]
+    return len(words) <= 3 or sum(word[:1].isupper() for word in long) >= 0.7 * max(len(long), 1)

@@ -17,7 +17,7 @@ from whopays.model.decoding import evidence
 from whopays.model.encoder import Encoding, default_threads
 from whopays.model.folder import Model, load_model
 from whopays.result import Result
-from whopays.segmenting import segment
+from whopays.segmenting import is_heading, segment
 from whopays.text import Document, Segment, Span
 
 # Documents whose windows are scored together, so that many short texts keep all threads busy.
@@ -105,7 +105,7 @@ class Tagger:
 
     def _predict(self, document: Document, part: Segment, encoding: Encoding) -> SentencePrediction:
         heads = self._model.heads
-        if not len(encoding.states):
+        if not len(encoding.states) or is_heading(part.text):
             return SentencePrediction(part, np.zeros(len(self.codebook.labels)), ())
         # Four digits: what is written is what was compared, so a label's score always reaches its threshold.
         scores = np.round(heads.sentence_scores(encoding), 4)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Iterator
+from itertools import accumulate
 
 import numpy as np
 import numpy.typing as npt
@@ -14,13 +16,15 @@ _WORD = re.compile(r"\S+")
 _EDGE = ".,;:!?…\"'“”‘’«»()[]{}<>–—-•*·|"
 # A second stretch of the same label in one sentence must be at least this strong beside the first.
 _SECOND = 0.5
+# A quote of one or two words tells a reader nothing; the shortest gold spans have three.
+_SHORTEST = 3
 
 
 def evidence(text: str, encoding: Encoding, scores: npt.NDArray[np.float64]) -> list[tuple[int, int]]:
     """The stretches of a sentence that carry one label, as half-open offsets in order; always at least one.
 
     ``scores`` has shape (tokens,): above 0 speaks for the label, below 0 against. The stretches are the runs of whole
-    words with the largest sums (Kadane's maximum subarray); a second or third one is taken if its sum is at least half
+    words with the largest sums (maximum subarray, at least three words); a second or third is taken if its sum is at least half
     of the first's. Punctuation at the edges is left off.
     """
     words = [match.span() for match in _WORD.finditer(text)]
@@ -79,13 +83,16 @@ def _maximal_runs(values: list[float]) -> Iterator[tuple[int, int, float]]:
 
 
 def _best_run(values: list[float], begin: int, end: int) -> tuple[float, int, int]:
-    best = (values[begin], begin, begin)
-    total, first = 0.0, begin
-    for index in range(begin, end):
-        if total <= 0:
-            total, first = 0.0, index
-        total += values[index]
-        best = max(best, (total, first, index), key=lambda run: run[0])
+    """The run (sum, first, last) of largest sum with at least `_SHORTEST` words, or of all words where there are fewer."""
+    shortest = min(_SHORTEST, end - begin)
+    sums = [0.0, *accumulate(values[begin:end])]
+    best = (-math.inf, begin, begin)
+    lowest = 0
+    for stop in range(shortest, len(sums)):
+        if sums[stop - shortest] < sums[lowest]:
+            lowest = stop - shortest
+        if sums[stop] - sums[lowest] > best[0]:
+            best = (sums[stop] - sums[lowest], begin + lowest, begin + stop - 1)
     return best
 
 

@@ -146,11 +146,7 @@ def fit_sentence_heads(
         slope, intercept = _platt(logits[scored], labels[scored], enough)
     zeros = np.zeros(len(enough))
     heads = Heads(matrix, bias, np.zeros_like(matrix), zeros, slope, intercept, zeros, zeros)
-    scores = np.zeros((len(examples), len(enough)))
-    np.maximum.at(scores, owners[scored], heads.calibrate(logits[scored]))
-    gold = np.array([[label in example.labels for label in codebook.ids] for example in examples])
-    judged = np.unique(owners[scored])
-    thresholds, f1 = best_thresholds(scores[judged], gold[judged], enough)
+    thresholds, f1 = best_thresholds(heads.calibrate(logits[scored]), labels[scored], enough)
     positives = labels.sum(axis=0)
     report = {
         label: {
@@ -182,8 +178,7 @@ def _fit_linear(x: Floats, y: Bools, counts: Floats, c: float, enough: Bools) ->
     for label in np.flatnonzero(enough):
         if y[:, label].all() or not y[:, label].any():
             continue
-        # Far more sentences than features: Newton steps on the small Hessian take a tenth of L-BFGS's time.
-        fitted = LogisticRegression(C=c, solver="newton-cholesky").fit(x, y[:, label], sample_weight=counts)
+        fitted = LogisticRegression(C=c, max_iter=1000).fit(x, y[:, label], sample_weight=counts)
         weights[label], bias[label] = fitted.coef_[0], fitted.intercept_[0]
     return weights, bias
 
@@ -219,9 +214,10 @@ def _platt(logits: Floats, labels: Bools, enough: Bools) -> tuple[Floats, Floats
 
 
 def best_thresholds(scores: Floats, gold: Bools, enough: Bools) -> tuple[Floats, list[float]]:
-    """For each label the threshold with the best out-of-fold F1 over texts.
+    """For each label the threshold with the best F1 over the rows of ``scores`` and ``gold``, both (items, labels).
 
-    The F1 of neighbouring thresholds is averaged, so that a lucky peak is not taken for a good place.
+    whopays takes sentences for items, not texts: a threshold that suits short texts lets through too much in long ones. The
+    F1 of neighbouring thresholds is averaged, so that a lucky peak is not taken for a good place.
     """
     grid = np.arange(0.06, 0.86, 0.02)
     thresholds = np.full(len(enough), 1.01)
