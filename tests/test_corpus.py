@@ -6,6 +6,7 @@ import hashlib
 import json
 import os
 import re
+import runpy
 import shutil
 import subprocess
 import sys
@@ -363,3 +364,17 @@ def test_a_change_of_a_frozen_split_is_a_problem_of_the_corpus(tmp_path: Path) -
 
 def test_the_codebook_in_the_corpus_folder_is_the_one_it_is_read_with() -> None:
     assert Codebook.load(CORPUS / "codebook.toml") == CODEBOOK
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore")
+def test_no_two_passages_outside_a_pair_are_nearly_the_same_by_embedding() -> None:
+    pytest.importorskip("torch")
+    benchmark = runpy.run_path(str(CORPUS.parent / "benchmarks" / "near_duplicates.py"))
+    _, similarity = benchmark["similarities"]()
+    assert similarity.max() < benchmark["LIMIT"]
+
+
+def test_the_dataset_card_has_the_table_that_the_check_prints() -> None:
+    table, _ = check_corpus(CORPUS)
+    assert table.strip() in (CORPUS / "README.md").read_text(encoding="utf-8")

@@ -22,6 +22,10 @@ DOCUMENT_WORDS = (600, 2500)
 SHARED_WORDS = 8
 LONGEST_SPAN_SHARE = 0.8
 LONGEST_MEDIAN_SPAN = 15
+# A label with fewer passages is not judged by register.
+BALANCED_FROM = 100
+FEWEST_REGISTERS = 20
+LARGEST_REGISTER_SHARE = 0.2
 _REQUIRED = ("register", "country", "year", "level", "author")
 # Function words that make up about two fifths of English prose, and hardly any of another language's.
 _ENGLISH = frozenset(
@@ -40,6 +44,7 @@ def check_corpus(folder: str | Path) -> tuple[str, list[str]]:
     codebook = corpus_codebook(folder)
     splits = load_corpus(folder, codebook)
     problems = [problem for name, examples in splits.items() for problem in _passage_problems(name, examples)]
+    problems += _balance_problems(splits.get("train", []), codebook)
     problems += _pair_problems(splits)
     problems += shared_word_problems(splits)
     problems += frozen_problems(folder)
@@ -79,6 +84,20 @@ def _passage_problems(split: str, examples: Sequence[Example]) -> Iterator[str]:
     lengths = [len(span.text.split()) for example in examples for span in example.spans]
     if split != "seed" and lengths and median(lengths) >= LONGEST_MEDIAN_SPAN:
         yield f"{split}: median span of {median(lengths)} words, expected under {LONGEST_MEDIAN_SPAN}."
+
+
+def _balance_problems(train: Sequence[Example], codebook: Codebook) -> Iterator[str]:
+    """Labels that live in too few registers: a model would learn the register instead."""
+    for label in codebook.ids:
+        registers = Counter(e.attributes.get("register", "") for e in train if label in e.labels)
+        if registers.total() < BALANCED_FROM:
+            continue
+        register, most = registers.most_common(1)[0]
+        if len(registers) < FEWEST_REGISTERS or most > LARGEST_REGISTER_SHARE * registers.total():
+            yield (
+                f"train, label {label}: {len(registers)} registers, {most} of {registers.total()} passages in {register}; "
+                f"expected {FEWEST_REGISTERS} registers and no more than {LARGEST_REGISTER_SHARE:.0%} in one."
+            )
 
 
 def is_document(example: Example) -> bool:
