@@ -65,9 +65,7 @@ def main() -> None:
         print(f"| {size} | " + " | ".join(cells) + " |", flush=True)
     for name, table in row.items():
         print(f"\n{name}, {len(train)} passages:")
-        print(
-            "  " + ", ".join(f"{label} {score['f1']:.2f}" for label, score in table.items() if isinstance(score, dict))
-        )
+        print("  " + ", ".join(f"{label} {score['f1']:.2f}" for label, score in table.items() if label != "registers"))
         print("  registers, worst first: " + ", ".join(f"{k} {v:.2f}" for k, v in table["registers"].items()))
     if options.output:
         options.output.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
