@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from whopays.codebook import Codebook
-from whopays.tagger import Tagger, default_model_folder, load
+from whopays.tagger import Tagger, model_folder, load
 
 
 @pytest.fixture(scope="session")
@@ -24,7 +24,7 @@ def codebook(tagger: Tagger) -> Codebook:
 @pytest.fixture
 def model_copy(tmp_path: Path) -> Path:
     """The default model folder, to be tampered with; the large encoder is a link, so replace it and never write to it."""
-    source, copy = default_model_folder(), tmp_path / "model"
+    source, copy = model_folder("default"), tmp_path / "model"
     copy.mkdir()
     for file in source.iterdir():
         if file.name == "encoder.onnx":

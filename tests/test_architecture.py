@@ -22,6 +22,7 @@ MOST_LINES = 400
 LAYERS = (
     "errors",
     "text",
+    "language",
     "codebook",
     "corpus",
     "reading",

@@ -24,7 +24,7 @@ from whopays.model.decoding import evidence, trim
 from whopays.model.encoder import CONTEXT, WINDOW, Encoder, Encoding, _windows, map_ordered
 from whopays.model.folder import FORMAT, Model, load_model, save_model
 from whopays.model.heads import Heads
-from whopays.tagger import Tagger, default_model_folder, load
+from whopays.tagger import Tagger, model_folder, load
 from whopays.training.training import train
 
 FILES = ["codebook.toml", "encoder.onnx", "heads.safetensors", "model.json", "tokenizer.json"]
@@ -51,7 +51,7 @@ definition = "The state gives a grant."
 
 @pytest.fixture(scope="module")
 def model() -> Model:
-    return load_model(default_model_folder())
+    return load_model(model_folder("default"))
 
 
 @pytest.fixture(scope="module")
@@ -212,14 +212,14 @@ def test_files_that_were_saved_may_be_read_by_whoever_may_read_new_files(model_c
 
 
 def test_saving_without_an_encoder_is_refused(tmp_path: Path, model: Model) -> None:
-    text = (default_model_folder() / "codebook.toml").read_text(encoding="utf-8")
+    text = (model_folder("default") / "codebook.toml").read_text(encoding="utf-8")
     with pytest.raises(ModelError, match=r"encoder\.onnx"):
         save_model(tmp_path, "m", text, model.heads, {}, "")
 
 
 def test_damaged_encoder_is_refused_by_folder(tmp_path: Path) -> None:
     (tmp_path / "encoder.onnx").write_bytes(b"no graph")
-    shutil.copyfile(default_model_folder() / "tokenizer.json", tmp_path / "tokenizer.json")
+    shutil.copyfile(model_folder("default") / "tokenizer.json", tmp_path / "tokenizer.json")
     with pytest.raises(ModelError) as caught:
         Encoder(tmp_path)
     assert str(caught.value).startswith(f"{tmp_path}: ")

@@ -62,7 +62,7 @@ def _parser() -> argparse.ArgumentParser:
     tag.add_argument(
         "--format", choices=FORMATS, help="default: by the name of FILE, else text on a terminal and jsonl in a pipe"
     )
-    tag.add_argument("--model", metavar="FOLDER", help="a model folder (default: the model that comes with whopays)")
+    _add_model(tag)
     tag.add_argument("--threads", type=_positive, metavar="N", help="sentences scored at once (default: all cores)")
     tag.set_defaults(run=_tag)
 
@@ -70,9 +70,7 @@ def _parser() -> argparse.ArgumentParser:
     evaluate.add_argument(
         "gold", metavar="GOLD.jsonl", help='one {"id", "text", "spans": [{"label", "start", "end"}]} a line'
     )
-    evaluate.add_argument(
-        "--model", metavar="FOLDER", help="a model folder (default: the model that comes with whopays)"
-    )
+    _add_model(evaluate)
     evaluate.add_argument("--format", choices=("text", "json"), default="text")
     evaluate.set_defaults(run=_evaluate)
 
@@ -100,6 +98,15 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
+def _add_model(command: argparse.ArgumentParser) -> None:
+    command.add_argument(
+        "--model", default="default", metavar="NAME", help="default, small (quicker, weaker), or a model folder"
+    )
+    command.add_argument(
+        "--precision", type=float, metavar="P", help="give a label only with this precision, such as 0.9 (costs recall)"
+    )
+
+
 def _positive(value: str) -> int:
     number = int(value)
     if number < 1:
@@ -110,7 +117,9 @@ def _positive(value: str) -> int:
 def _tag(options: argparse.Namespace) -> int:
     from whopays.tagging import run
 
-    return run(options.paths, options.output, options.format, options.model, options.threads)
+    return run(
+        options.paths, options.output, options.format, options.model, options.threads, options.precision
+    )
 
 
 def _evaluate(options: argparse.Namespace) -> int:
@@ -120,7 +129,7 @@ def _evaluate(options: argparse.Namespace) -> int:
     from whopays.evaluation.evaluating import evaluate, format_evaluation
     from whopays.tagger import load
 
-    tagger = load(options.model)
+    tagger = load(options.model, precision=options.precision)
     evaluation = evaluate(load_examples(options.gold, tagger.codebook), tagger)
     table = json.dumps(evaluation.to_dict()) + "\n" if options.format == "json" else format_evaluation(evaluation)
     print(table, end="")

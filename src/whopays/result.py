@@ -18,7 +18,10 @@ class Result:
     codebook's order. ``scores`` has the calibrated probability of every label, ``thresholds`` what it takes to be given.
     ``spans`` are the evidence, in order of place. ``readings`` are the codebook's flat views of the labels, also as
     attributes: for the default codebook ``payers``, ``evaders`` and ``mechanisms``.
-    ``coverage`` is the share of the text's visible characters that was scored; it is 1.0, since nothing is truncated.
+    ``coverage`` is the share of the text's visible characters that was read; it is 1.0, since nothing is truncated.
+    ``language`` is the code (ISO 639-1) of the language that most of the text is in; parts in another language than the
+    model's are not tagged. ``in_scope`` is False if no sentence comes near a claim of the kind that the codebook speaks
+    of. ``notices`` says in words what should be known before relying on the result, such as either of these.
     """
 
     id: str
@@ -32,6 +35,9 @@ class Result:
     codebook: str
     version: str
     coverage: float = 1.0
+    language: str = ""
+    in_scope: bool = True
+    notices: tuple[str, ...] = ()
     thresholds: Mapping[str, float] = field(default_factory=dict, repr=False)
 
     def __getattr__(self, name: str) -> tuple[str, ...]:
@@ -67,6 +73,9 @@ class Result:
             "codebook": self.codebook,
             "version": self.version,
             "coverage": self.coverage,
+            "language": self.language,
+            "in_scope": self.in_scope,
+            "notices": list(self.notices),
         }
 
     def _repr_html_(self) -> str:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
 from typing import overload
@@ -12,35 +13,69 @@ import numpy as np
 import numpy.typing as npt
 
 from whopays.codebook import Codebook
-from whopays.errors import UsageError
+from whopays.errors import ModelError, UsageError
+from whopays.language import foreign_languages
 from whopays.model.decoding import evidence
-from whopays.model.encoder import Encoding, default_threads
+from whopays.model.encoder import Encoding, Tokens, default_threads
 from whopays.model.folder import Model, load_model
+from whopays.model.gate import Gate
+from whopays.model.operating import OperatingPoint
 from whopays.result import Result
 from whopays.segmenting import is_heading, segment
 from whopays.text import Document, Segment, Span
 
 # Documents whose windows are scored together, so that many short texts keep all threads busy.
 _GROUP = 32
+#: The models that come with the package, by name.
+MODELS = ("default", "small")
 
 
 @dataclass(frozen=True, slots=True)
 class SentencePrediction:
-    """One sentence of a document: its place, the score of each label, and the evidence of those that reach a threshold."""
+    """One sentence of a document.
+
+    segment: its place. scores: (labels,), calibrated; zeros for a sentence that is not tagged. spans: the evidence of the
+    labels that reach their threshold. language: "" or the code of another language than the model's. passed: whether the
+    gate holds it possible that the sentence carries a claim.
+    """
 
     segment: Segment
     scores: npt.NDArray[np.float64]
     spans: tuple[Span, ...]
+    language: str = ""
+    passed: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class _Reading:
+    """A document before it is encoded; all lists (sentences,)."""
+
+    segments: list[Segment]
+    tokens: list[Tokens]
+    languages: list[str]
+    passed: npt.NDArray[np.bool_]
+    wanted: npt.NDArray[np.bool_]
 
 
 class Tagger:
     """Tags texts with one model. Made by `load`; safe to share between threads."""
 
-    def __init__(self, model: Model, threads: int | None = None) -> None:
-        """``threads``: windows scored at once (default: all cores of this process); results do not depend on it."""
+    def __init__(
+        self, model: Model, threads: int | None = None, precision: float | None = None, gate: bool = True
+    ) -> None:
+        """``threads``: windows scored at once (default: all cores of this process); results do not depend on it.
+
+        ``precision``: choose each label's threshold for this precision instead of the best F1. ``gate``: whether sentences
+        without a word that a claim could be made of are left out before the encoder.
+        """
         if threads is not None and threads < 1:
             raise UsageError(f"found threads={threads}, expected 1 or more.")
-        self._model = model
+        if precision is not None and not 0 < precision <= 1:
+            raise UsageError(f"found precision={precision}, expected a share above 0 and up to 1, such as 0.9.")
+        if precision is not None:
+            heads = replace(model.heads, threshold=model.curves.for_precision(precision))
+            model = replace(model, heads=heads, id=f"{model.id}+precision={precision:g}")
+        self._model = model if gate else replace(model, gate=Gate.open())
         self._threads = threads or default_threads()
         self._version = version("whopays")
 
@@ -51,8 +86,17 @@ class Tagger:
 
     @property
     def model_id(self) -> str:
-        """Name and content hash of the model; equal ids give equal scores."""
+        """Name and content hash of the model, and the precision asked for; equal ids give equal tags."""
         return self._model.id
+
+    @property
+    def operating_points(self) -> Mapping[str, OperatingPoint]:
+        """Each label's threshold with the precision and the recall that it gave on the calibration texts' sentences.
+
+        A label whose threshold lies above 1 is never given: the precision asked for was not reached.
+        """
+        points = self._model.curves.at(self._model.heads.threshold)
+        return dict(zip(self.codebook.ids, points, strict=True))
 
     def tag(self, text: str | Document) -> Result:
         """The claims of one text, with evidence. An empty text has none.
@@ -97,15 +141,32 @@ class Tagger:
             yield self._result(document, found)
 
     def _predict_all(self, documents: list[Document]) -> Iterator[list[SentencePrediction]]:
-        parts = [segment(document) for document in documents]
-        texts = [[part.text for part in segments] for segments in parts]
-        encodings = self._model.encoder.encode_all(texts, self._threads)
-        for document, segments, encoded in zip(documents, parts, encodings, strict=True):
-            yield [self._predict(document, part, encoding) for part, encoding in zip(segments, encoded, strict=True)]
+        readings = [self._read(document) for document in documents]
+        tokens, wanted = [r.tokens for r in readings], [r.wanted for r in readings]
+        encodings = self._model.encoder.encode_all(tokens, self._threads, wanted)
+        for document, reading, encoded in zip(documents, readings, encodings, strict=True):
+            parts = zip(
+                reading.segments, encoded, reading.wanted, reading.languages, reading.passed.tolist(), strict=True
+            )
+            yield [
+                replace(self._predict(document, part, encoding, bool(asked)), language=language, passed=passed)
+                for part, encoding, asked, language, passed in parts
+            ]
 
-    def _predict(self, document: Document, part: Segment, encoding: Encoding) -> SentencePrediction:
+    def _read(self, document: Document) -> _Reading:
+        segments = segment(document)
+        tokens = [self._model.encoder.tokenize(part.text) for part in segments]
+        languages = foreign_languages([part.text for part in segments], self.codebook.language)
+        passed = self._model.gate.passes([part.ids for part in tokens])
+        taggable = [
+            not language and bool(len(part.ids)) and not is_heading(piece.text)
+            for piece, part, language in zip(segments, tokens, languages, strict=True)
+        ]
+        return _Reading(segments, tokens, languages, passed, passed & np.array(taggable, dtype=np.bool_))
+
+    def _predict(self, document: Document, part: Segment, encoding: Encoding, wanted: bool) -> SentencePrediction:
         heads = self._model.heads
-        if not len(encoding.states) or is_heading(part.text):
+        if not wanted:
             return SentencePrediction(part, np.zeros(len(self.codebook.labels)), ())
         # Four digits: what is written is what was compared, so a label's score always reaches its threshold.
         scores = np.round(heads.sentence_scores(encoding), 4)
@@ -142,6 +203,9 @@ class Tagger:
             codebook=codebook.hash,
             version=self._version,
             coverage=_coverage(document, found),
+            language=_language(found, codebook.language),
+            in_scope=any(p.passed and not p.language for p in found),
+            notices=tuple(_notices(found, codebook.language)),
             thresholds={label: float(t) for label, t in zip(codebook.ids, self._model.heads.threshold, strict=True)},
         )
 
@@ -150,6 +214,28 @@ def _coverage(document: Document, found: list[SentencePrediction]) -> float:
     visible = len("".join(document.text.split()))
     scored = sum(len("".join(prediction.segment.text.split())) for prediction in found)
     return scored / visible if visible else 1.0
+
+
+def _language(found: list[SentencePrediction], expected: str) -> str:
+    """The language that most of the text's characters are in; "" for a text without sentences."""
+    sizes: Counter[str] = Counter()
+    for prediction in found:
+        sizes[prediction.language or expected] += len(prediction.segment.text)
+    return sizes.most_common(1)[0][0] if sizes else ""
+
+
+def _notices(found: list[SentencePrediction], expected: str) -> Iterator[str]:
+    total = sum(len(p.segment.text) for p in found)
+    foreign = Counter[str]()
+    for prediction in found:
+        if prediction.language:
+            foreign[prediction.language] += len(prediction.segment.text)
+    if foreign:
+        names = ", ".join(language for language, _ in foreign.most_common(3))
+        share = foreign.total() / total
+        yield f"{share:.0%} of the text is in another language ({names}) than the model's ({expected}) and was not tagged."
+    if found and not foreign.total() == total and not any(p.passed and not p.language for p in found):
+        yield "Out of scope: no sentence comes near a claim that the codebook speaks of."
 
 
 def _document(text: object) -> Document:
@@ -163,17 +249,29 @@ def _document(text: object) -> Document:
     )
 
 
-def default_model_folder() -> Path:
-    """The folder of the model that comes with the package."""
-    inside = Path(__file__).parent / "models" / "default"
-    checkout = Path(__file__).parents[2] / "models" / "default"
+def model_folder(name: str) -> Path:
+    """The folder of a model that comes with the package, one of `MODELS`. Raises `ModelError` for another name."""
+    if name not in MODELS:
+        raise ModelError(f"{name}: no model of this name comes with whopays; take one of {', '.join(MODELS)} or a folder.")
+    inside = Path(__file__).parent / "models" / name
+    checkout = Path(__file__).parents[2] / "models" / name
     return inside if inside.is_dir() else checkout
 
 
-def load(model: str | Path | None = None, *, codebook: Codebook | None = None, threads: int | None = None) -> Tagger:
-    """Load a tagger: the model that comes with the package, or the model folder given.
+def load(
+    model: str | Path = "default",
+    *,
+    precision: float | None = None,
+    codebook: Codebook | None = None,
+    threads: int | None = None,
+    gate: bool = True,
+) -> Tagger:
+    """Load a tagger: a model that comes with the package, by name, or the model folder given.
 
-    ``codebook``: refuse a model that was made for another one. ``threads``: see `Tagger`.
+    ``"default"`` is the best model, ``"small"`` a quicker and weaker one. ``precision``: give a label only where the
+    calibration texts promise this precision; `Tagger.operating_points` says what recall that costs.
+    ``codebook``: refuse a model that was made for another one. ``threads``, ``gate``: see `Tagger`.
     Raises `ModelError` if the folder is incomplete, was tampered with, or was made for another codebook.
     """
-    return Tagger(load_model(default_model_folder() if model is None else model, codebook), threads)
+    folder = model_folder(model) if isinstance(model, str) and model in MODELS else model
+    return Tagger(load_model(folder, codebook), threads, precision, gate)

@@ -33,11 +33,23 @@ class Problems:
         print_problem(error)
 
 
-def run(paths: Sequence[str], output: str | None, format: str | None, model: str | None, threads: int | None) -> int:
-    """Tag all documents; returns 0, or 1 if some could not be read. Raises `UsageError` for wrong usage."""
+def run(
+    paths: Sequence[str],
+    output: str | None,
+    format: str | None,
+    model: str,
+    threads: int | None,
+    precision: float | None,
+) -> int:
+    """Tag all documents; returns 0, or 1 if some could not be read. Raises `UsageError` for wrong usage.
+
+    ``model``, ``threads``, ``precision``: see `whopays.load`. The recall that a precision costs is told on standard error.
+    """
     format = _format(output, format)
     files = _inputs(paths)
-    tagger = load(model, threads=threads)
+    tagger = load(model, threads=threads, precision=precision)
+    if precision is not None:
+        _tell_cost(tagger)
     problems = Problems()
     results = _tagged(_documents(files, problems), tagger)
     if format is None:
@@ -46,6 +58,12 @@ def run(paths: Sequence[str], output: str | None, format: str | None, model: str
         with _stream(output) as stream:
             writer(format)(results, tagger.codebook, stream)
     return 1 if problems.count else 0
+
+
+def _tell_cost(tagger: Tagger) -> None:
+    for label, point in tagger.operating_points.items():
+        told = f"threshold {point.threshold:.2f}, precision {point.precision:.2f}, recall {point.recall:.2f}"
+        print(f"whopays: {label}: {told if point.threshold <= 1 else 'not reached, never given'}", file=sys.stderr)
 
 
 def _format(output: str | None, format: str | None) -> str | None:

@@ -15,10 +15,10 @@ from whopays.corpus.compiling import corpus_codebook
 from whopays.corpus.markup import Example
 from whopays.corpus.records import load_examples
 from whopays.errors import UsageError
+from whopays.language import english_share
 
-# Words of a passage; whole documents (kind=document) have their own bounds.
-PASSAGE_WORDS = (25, 150)
-DOCUMENT_WORDS = (600, 2500)
+# Words of a text by its ``kind``; a text without one is a passage.
+WORDS = {"passage": (20, 220), "statement": (3, 70), "document": (600, 2500)}
 SHARED_WORDS = 8
 LONGEST_SPAN_SHARE = 0.8
 LONGEST_MEDIAN_SPAN = 15
@@ -27,12 +27,6 @@ BALANCED_FROM = 100
 FEWEST_REGISTERS = 20
 LARGEST_REGISTER_SHARE = 0.2
 _REQUIRED = ("register", "country", "year", "level", "author")
-# Function words that make up about two fifths of English prose, and hardly any of another language's.
-_ENGLISH = frozenset(
-    """the of and to in a is that for it as was with be by on not he his but at are this have from or had an
-    they which one you were her all their there been if more when will would who so no what can its than into
-    only other some""".split()
-)
 
 
 def check_corpus(folder: str | Path) -> tuple[str, list[str]]:
@@ -69,17 +63,21 @@ def _passage_problems(split: str, examples: Sequence[Example]) -> Iterator[str]:
         missing = [key for key in _REQUIRED if not example.attributes.get(key)]
         if missing:
             yield f"{where}attribute {', '.join(missing)} missing."
-        low, high = DOCUMENT_WORDS if is_document(example) else PASSAGE_WORDS
-        words = re.findall(r"\w+", example.text.lower())
+        kind = example.attributes.get("kind", "passage")
+        if kind not in WORDS:
+            yield f"{where}found kind={kind}, expected {', '.join(WORDS)}."
+            continue
+        low, high = WORDS[kind]
         count = len(example.text.split())
         if not low <= count <= high:
             yield f"{where}{count} words, expected {low} to {high}."
-        if sum(word in _ENGLISH for word in words) < 0.12 * len(words):
+        # Too little can be told from the few words of a statement.
+        if kind != "statement" and english_share(example.text) < 0.12:
             yield f"{where}hardly any English function words."
         if example.attributes.get("negative") and example.spans:
             yield f"{where}a negative with marked claims."
         for span in example.spans:
-            if len(span.text) > LONGEST_SPAN_SHARE * len(example.text):
+            if kind != "statement" and len(span.text) > LONGEST_SPAN_SHARE * len(example.text):
                 yield f"{where}the span {span.text[:40]!r}… covers nearly the whole passage."
     lengths = [len(span.text.split()) for example in examples for span in example.spans]
     if split != "seed" and lengths and median(lengths) >= LONGEST_MEDIAN_SPAN:
@@ -112,8 +110,8 @@ def _pair_problems(splits: Mapping[str, Sequence[Example]]) -> Iterator[str]:
             if pair := example.attributes.get("pair"):
                 pairs.setdefault(pair, []).append(example)
         for pair, members in pairs.items():
-            if len(members) != 2:
-                yield f"{split}, pair {pair}: {len(members)} members, expected two."
+            if len(members) < 2 or (members[0].attributes.get("change") and len(members) > 2):
+                yield f"{split}, pair {pair}: found {len(members)} members, expected two, or a set of statements."
             elif members[0].attributes.get("change") and members[0].labels == members[1].labels:
                 yield f"{split}, pair {pair}: both members have the same labels; a contrast changes at least one."
 

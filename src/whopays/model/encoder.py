@@ -1,4 +1,4 @@
-"""A transformer encoder on ONNX Runtime: a document's segments -> one vector per token, and their mean.
+"""A transformer encoder on ONNX Runtime: a document's segments -> one vector per token.
 
 Segments are read in windows of neighbours, so that "they" and "it" are seen beside what they refer to. One unpadded window
 at a time, on one thread: the same document then gets the same numbers whatever its batch, its neighbours or the number of
@@ -38,20 +38,21 @@ CONTEXT = 48
 
 
 @dataclass(frozen=True, slots=True)
+class Tokens:
+    """One segment's word pieces: ``ids``, and ``starts``/``ends``, code-point offsets into the segment; all (tokens,)."""
+
+    ids: npt.NDArray[np.int64]
+    starts: npt.NDArray[np.int64]
+    ends: npt.NDArray[np.int64]
+
+
+@dataclass(frozen=True, slots=True)
 class Encoding:
     """One segment's tokens: ``states`` (tokens, width), and ``starts``/``ends`` (tokens,), code-point offsets into it."""
 
     states: Floats
     starts: npt.NDArray[np.int64]
     ends: npt.NDArray[np.int64]
-
-    @property
-    def mean(self) -> Floats:
-        """The mean token vector, scaled to length 1, shape (width,); zeros for a segment without tokens."""
-        if not len(self.states):
-            return np.zeros(self.states.shape[1], dtype=np.float32)
-        mean = self.states.mean(axis=0)
-        return np.asarray(mean / max(float(np.linalg.norm(mean)), 1e-9), dtype=np.float32)
 
 
 class Encoder:
@@ -88,18 +89,42 @@ class Encoder:
             )
         self._first, self._last = special
         self.width = int(self._session.get_outputs()[0].shape[-1])
+        self.vocabulary = self._tokenizer.get_vocab_size()
 
-    def encode_all(self, documents: Sequence[Sequence[str]], threads: int = 1) -> Iterator[list[Encoding]]:
-        """The encodings of each document's segments, given as texts in reading order; documents in order, one at a time.
+    def tokenize(self, segment: str) -> Tokens:
+        """The word pieces of one segment, without special tokens."""
+        encoded = self._tokenizer.encode(_tokenizable(segment), add_special_tokens=False)
+        offsets = np.array(encoded.offsets, dtype=np.int64).reshape(-1, 2)
+        return Tokens(np.array(encoded.ids, dtype=np.int64), offsets[:, 0], offsets[:, 1])
+
+    def encode_all(
+        self,
+        documents: Sequence[Sequence[Tokens]],
+        threads: int = 1,
+        wanted: Sequence[npt.NDArray[np.bool_]] | None = None,
+    ) -> Iterator[list[Encoding]]:
+        """The encodings of each document's segments, given tokenized in reading order; documents in order, one at a time.
 
         A segment longer than a window is read in several, never cut short. ``threads`` windows are run at once.
+        ``wanted``: for each document which segments (segments,) are asked for; windows without any are not run, and the
+        vectors of other segments may be zeros. What is asked for gets the same numbers as if everything were.
         """
-        tokens = [[self._tokenize(text) for text in document] for document in documents]
-        plans = [_windows([len(ids) for ids, _ in document]) for document in tokens]
-        work = [(index, window) for index, plan in enumerate(plans) for window in plan]
-        flat = [np.concatenate([ids for ids, _ in document] or [_NO_IDS]) for document in tokens]
+        plans = [_windows([len(tokens.ids) for tokens in document]) for document in documents]
+        flat = [np.concatenate([tokens.ids for tokens in document] or [_NO_IDS]) for document in documents]
+        asked = [
+            np.ones(len(ids), dtype=np.bool_) if wanted is None else _by_token(document, wanted[index])
+            for index, (document, ids) in enumerate(zip(documents, flat, strict=True))
+        ]
+        work = [
+            (index, window)
+            for index, plan in enumerate(plans)
+            for window in plan
+            if asked[index][window[1] : window[2]].any()
+        ]
         vectors = [np.zeros((len(ids), self.width), dtype=np.float32) for ids in flat]
-        remaining = [len(plan) for plan in plans]
+        remaining = [0] * len(documents)
+        for index, _ in work:
+            remaining[index] += 1
 
         def run(item: tuple[int, tuple[int, int, int]]) -> tuple[int, int, int, Floats]:
             index, (begin, keep, end) = item
@@ -110,15 +135,11 @@ class Encoder:
             vectors[index][keep:end] = states
             remaining[index] -= 1
             while done < len(documents) and remaining[done] == 0:
-                yield _split(vectors[done], tokens[done])
+                yield _split(vectors[done], documents[done])
                 done += 1
         while done < len(documents):
-            yield _split(vectors[done], tokens[done])
+            yield _split(vectors[done], documents[done])
             done += 1
-
-    def _tokenize(self, text: str) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
-        encoded = self._tokenizer.encode(_tokenizable(text), add_special_tokens=False)
-        return np.array(encoded.ids, dtype=np.int64), np.array(encoded.offsets, dtype=np.int64).reshape(-1, 2)
 
     def _run(self, ids: npt.NDArray[np.int64]) -> Floats:
         sequence = np.concatenate([[self._first], ids, [self._last]])[None]
@@ -131,11 +152,15 @@ def _tokenizable(text: str) -> str:
     return _SURROGATE.sub("\ufffd", text)
 
 
-def _split(vectors: Floats, tokens: Sequence[tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]]) -> list[Encoding]:
-    edges = np.cumsum([0, *(len(ids) for ids, _ in tokens)])
+def _by_token(document: Sequence[Tokens], wanted: npt.NDArray[np.bool_]) -> npt.NDArray[np.bool_]:
+    return np.repeat(wanted, [len(tokens.ids) for tokens in document])
+
+
+def _split(vectors: Floats, document: Sequence[Tokens]) -> list[Encoding]:
+    edges = np.cumsum([0, *(len(tokens.ids) for tokens in document)])
     return [
-        Encoding(vectors[start:end], offsets[:, 0], offsets[:, 1])
-        for start, end, (_, offsets) in zip(edges[:-1], edges[1:], tokens, strict=True)
+        Encoding(vectors[start:end], tokens.starts, tokens.ends)
+        for start, end, tokens in zip(edges[:-1], edges[1:], document, strict=True)
     ]
 
 

@@ -3,8 +3,9 @@
 model.json           name, format, codebook hash, calibration, settings, and the SHA-256 of every other file
 codebook.toml        the label scheme
 encoder.onnx         token ids -> token vectors
+embeddings.bin       a part of encoder.onnx's weights, where it would be too large for one file
 tokenizer.json       text -> token ids with offsets
-heads.safetensors    sentence and token weights
+heads.safetensors    sentence, token and gate weights
 README.md            the model card
 """
 
@@ -21,12 +22,26 @@ import numpy as np
 from whopays.codebook import Codebook
 from whopays.errors import CodebookError, ModelError
 from whopays.model.encoder import Encoder
+from whopays.model.gate import Gate
 from whopays.model.heads import Heads
+from whopays.model.operating import Curves
 
-FORMAT = "whopays-model/1"
-_CHECKED = ("codebook.toml", "encoder.onnx", "tokenizer.json", "heads.safetensors")
-_WEIGHTS = ("sentence_weights", "sentence_bias", "token_weights", "token_bias")
-_MATRICES = ("sentence_weights", "token_weights")
+FORMAT = "whopays-model/2"
+ENCODER_FILES = ("encoder.onnx", "embeddings.bin", "tokenizer.json")
+OPTIONAL_FILES = ("embeddings.bin",)
+_CHECKED = ("codebook.toml", *ENCODER_FILES, "heads.safetensors")
+_WEIGHTS = ("attention", "sentence_weights", "sentence_bias", "token_weights", "token_bias")
+_MATRICES = ("attention", "sentence_weights", "token_weights")
+_GATE = {"gate_own": "own", "gate_near": "near"}
+
+
+@dataclass(frozen=True)
+class Parts:
+    """What is fitted on an encoder: heads, the gate in front of it, and what thresholds do on unseen texts."""
+
+    heads: Heads
+    gate: Gate
+    curves: Curves
 
 
 @dataclass(frozen=True)
@@ -37,6 +52,8 @@ class Model:
     codebook: Codebook
     encoder: Encoder
     heads: Heads
+    gate: Gate
+    curves: Curves
     settings: dict[str, Any]
 
 
@@ -50,6 +67,8 @@ def load_model(folder: str | Path, codebook: Codebook | None = None) -> Model:
     manifest = _manifest(folder)
     for name in _CHECKED:
         expected = manifest["files"].get(name)
+        if expected is None and name in OPTIONAL_FILES:
+            continue
         found = file_sha256(folder / name)
         if found != expected:
             raise ModelError(
@@ -67,14 +86,16 @@ def load_model(folder: str | Path, codebook: Codebook | None = None) -> Model:
             "load it without a codebook, or train a model for yours with `whopays train`."
         )
     encoder = Encoder(folder)
-    heads = _heads(folder, manifest, own, encoder.width)
-    return Model(manifest["id"], own, encoder, heads, manifest.get("settings", {}))
+    parts = _parts(folder, manifest, own, encoder)
+    return Model(
+        manifest["id"], own, encoder, parts.heads, parts.gate, parts.curves, manifest.get("settings", {})
+    )
 
 
 def save_model(
-    folder: str | Path, name: str, codebook_text: str, heads: Heads, settings: dict[str, Any], card: str
+    folder: str | Path, name: str, codebook_text: str, parts: Parts, settings: dict[str, Any], card: str
 ) -> str:
-    """Write heads, codebook, card and manifest beside the encoder already in ``folder``; returns the model's id.
+    """Write fitted parts, codebook, card and manifest beside the encoder already in ``folder``; returns the model's id.
 
     The same input gives the same bytes. Raises `ModelError` if the encoder's files are not there.
     """
@@ -82,18 +103,26 @@ def save_model(
 
     folder = Path(folder)
     (folder / "codebook.toml").write_text(codebook_text, encoding="utf-8", newline="\n")
-    weights = {key: np.ascontiguousarray(getattr(heads, key), dtype=np.float32) for key in _WEIGHTS}
+    arrays = {key: getattr(parts.heads, key) for key in _WEIGHTS}
+    arrays |= {key: getattr(parts.gate, name) for key, name in _GATE.items()}
+    weights = {key: np.ascontiguousarray(array, dtype=np.float32) for key, array in arrays.items()}
     (folder / "heads.safetensors").write_bytes(save(weights))
-    files = {file: file_sha256(folder / file) for file in _CHECKED}
+    present = [file for file in _CHECKED if file not in OPTIONAL_FILES or (folder / file).is_file()]
+    files = {file: file_sha256(folder / file) for file in present}
     codebook = Codebook.parse(codebook_text)
     # Rounded, because the last digits of an iterative fit depend on the machine, and nobody reads them.
-    vectors = {key: [round(float(x), 6) for x in value] for key, value in asdict(heads).items() if key not in _WEIGHTS}
+    vectors = {
+        key: [round(float(x), 6) for x in value] for key, value in asdict(parts.heads).items() if key not in _WEIGHTS
+    }
     manifest = {
         "format": FORMAT,
         "name": name,
         "codebook": codebook.hash,
         "labels": list(codebook.ids),
         "heads": vectors,
+        # JSON knows no infinity: null stands for the open gate's.
+        "gate": {"bias": parts.gate.bias, "threshold": parts.gate.threshold if len(parts.gate.own) else None},
+        "curves": {key: value.tolist() for key, value in asdict(parts.curves).items()},
     }
     manifest |= {"settings": settings, "files": files}
     manifest = {"id": _identifier(manifest), **manifest}
@@ -126,7 +155,7 @@ def _manifest(folder: Path) -> dict[str, Any]:
         found = manifest["format"]
         if found != FORMAT:
             raise ModelError(f"{path}: found format {found!r}, expected {FORMAT!r}; get a model made for this version.")
-        expected = {"id": str, "name": str, "files": dict, "codebook": str, "heads": dict}
+        expected = {"id": str, "name": str, "files": dict, "codebook": str, "heads": dict, "gate": dict, "curves": dict}
         for key, kind in expected.items():
             if not isinstance(manifest[key], kind):
                 raise TypeError(f"{key} is {type(manifest[key]).__name__}, expected {kind.__name__}")
@@ -148,7 +177,7 @@ def _codebook(folder: Path) -> Codebook:
         raise ModelError(f"{folder}: {error}") from None
 
 
-def _heads(folder: Path, manifest: dict[str, Any], codebook: Codebook, width: int) -> Heads:
+def _parts(folder: Path, manifest: dict[str, Any], codebook: Codebook, encoder: Encoder) -> Parts:
     from safetensors.numpy import load_file
 
     weights = load_file(folder / "heads.safetensors")
@@ -159,13 +188,26 @@ def _heads(folder: Path, manifest: dict[str, Any], codebook: Codebook, width: in
             )
             for field in fields(Heads)
         }
+        threshold = manifest["gate"]["threshold"]
+        gate = Gate(
+            **{name: weights[key].astype(np.float64) for key, name in _GATE.items()},
+            bias=float(manifest["gate"]["bias"]),
+            threshold=-np.inf if threshold is None else float(threshold),
+        )
+        curves = Curves(**{field.name: np.asarray(manifest["curves"][field.name], float) for field in fields(Curves)})
     except (KeyError, ValueError, TypeError) as error:
         raise ModelError(f"{folder}: the heads lack {error}; get or build the model again.") from None
-    row, matrix = (len(codebook.labels),), (len(codebook.labels), width)
+    count = len(codebook.labels)
+    row, matrix = (count,), (count, encoder.width)
     wrong = [name for name, array in arrays.items() if array.shape != (matrix if name in _MATRICES else row)]
+    steps = (count, curves.thresholds.size)
+    shapes = {"given": steps, "true": steps, "positives": row}
+    wrong += [f"curves' {name}" for name, shape in shapes.items() if getattr(curves, name).shape != shape]
+    if threshold is not None and not gate.own.shape == gate.near.shape == (encoder.vocabulary,):
+        wrong.append("gate")
     if wrong:
         raise ModelError(
-            f"{folder}: {', '.join(wrong)} do not fit {len(codebook.labels)} labels and vectors of {width} numbers; "
+            f"{folder}: {', '.join(wrong)} do not fit {count} labels and vectors of {encoder.width} numbers; "
             "get or build the model again."
         )
-    return Heads(**arrays)
+    return Parts(Heads(**arrays), gate, curves)

@@ -1,7 +1,9 @@
 """Fine-tuning an encoder on labelled passages, before heads are fitted on it. Needs the `train` extra (torch).
 
-Each passage is one sequence. Two linear heads are trained with the encoder and then thrown away: one reads the mean of a
-sentence's tokens and says which labels the sentence carries, one reads each token and says which evidence it lies in.
+Each passage is one sequence. Three linear heads are trained with the encoder. For each label, one says how much each token of
+a sentence matters (label-wise attention, Mullenbach et al. 2018), and one reads the sum so weighted and says whether the
+sentence carries the label; the third reads each token and says which evidence it lies in. The attention is kept with the
+encoder, the other two are thrown away: `whopays.training.fitting` fits them anew, on the encoder as it is shipped.
 """
 
 from __future__ import annotations
@@ -25,6 +27,8 @@ from whopays.errors import UsageError
 if TYPE_CHECKING:
     import torch
 
+# The file with the attention's weights (labels, width), named "attention".
+ATTENTION = "attention.safetensors"
 _MAX_TOKENS = 300
 
 
@@ -33,18 +37,21 @@ class TuneOptions:
     """How an encoder is tuned: AdamW with linear warm-up and decay.
 
     encoder_rate, head_rate: learning rates. crop: the share of passages of which a random run of sentences is shown
-    instead of the whole, so that short contexts are known too. threads: torch threads; the bytes of the result depend on it.
+    instead of the whole, so that short contexts are known too. join: the share of passages that are followed by another
+    one in the same sequence, so that a sentence is not judged by what happens to stand beside it. threads: torch threads;
+    the bytes of the result depend on it.
     """
 
-    epochs: int = 6
+    epochs: int = 4
     batch: int = 16
-    encoder_rate: float = 1e-4
+    encoder_rate: float = 3e-5
     head_rate: float = 1e-3
     warm_up: float = 0.1
     dropout: float = 0.1
     crop: float = 0.3
+    join: float = 0.3
     seed: int = 0
-    threads: int = 1
+    threads: int = 2
 
 
 @dataclass(frozen=True)
@@ -60,13 +67,15 @@ class _Passage:
 def tune_encoder(
     base: Path, examples: Sequence[Example], codebook: Codebook, output: Path, options: TuneOptions
 ) -> None:
-    """Tune the transformer in ``base`` and write it, with its tokenizer, to ``output`` as a transformers folder.
+    """Tune the transformer in ``base`` and write it to ``output``: a transformers folder with `ATTENTION` beside it.
 
-    The same input and number of threads give the same weights. Prints its progress.
+    After each epoch the state is saved in ``output``; a run that was interrupted goes on from there and ends with the same
+    weights. The same input and number of threads give the same weights. Prints its progress.
     Raises `UsageError` if the `train` extra is not installed or there are no examples.
     """
     try:
         import torch
+        from safetensors.numpy import save
         from tokenizers import Tokenizer
         from transformers import AutoModel
     except ImportError as error:
@@ -82,21 +91,25 @@ def tune_encoder(
     tokenizer.no_truncation()
     passages = [_passage(example, codebook, tokenizer) for example in examples]
     encoder = AutoModel.from_pretrained(base, local_files_only=True, add_pooling_layer=False).train()
-    linear = {name: torch.nn.Linear(encoder.config.hidden_size, len(codebook.labels)) for name in ("sentence", "token")}
-    heads = torch.nn.ModuleDict(linear)
-    for head in linear.values():
+    width, count = encoder.config.hidden_size, len(codebook.labels)
+    heads = torch.nn.ModuleDict({name: torch.nn.Linear(width, count) for name in ("attention", "sentence", "token")})
+    for name in ("sentence", "token"):
         # Most sentences claim nothing: start from there instead of from even odds.
-        torch.nn.init.constant_(head.bias, -3.0)
+        torch.nn.init.constant_(heads[name].bias, -3.0)
+    # All tokens alike at first; the bias would cancel in the softmax.
+    torch.nn.init.zeros_(heads["attention"].weight)
     steps = options.epochs * math.ceil(len(passages) / options.batch)
     optimizer = torch.optim.AdamW(
         [
             {"params": encoder.parameters(), "lr": options.encoder_rate, "weight_decay": 0.01},
             {"params": heads.parameters(), "lr": options.head_rate, "weight_decay": 0.0},
-        ]
+        ],
+        fused=True,
     )
     rate = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: _schedule(step, steps, options.warm_up))
+    state = _State(encoder, heads, optimizer, rate, shuffler, output / "state.pt")
     special = tokenizer.encode("").ids
-    for epoch in range(options.epochs):
+    for epoch in range(state.restore(), options.epochs):
         losses = []
         for batch in _batches(passages, options, shuffler):
             loss = _loss(encoder, heads, _collate(batch, special, encoder.config.pad_token_id), options.dropout)
@@ -107,9 +120,48 @@ def tune_encoder(
             rate.step()
             losses.append(float(loss.detach()))
         print(f"epoch {epoch + 1} of {options.epochs}: loss {np.mean(losses):.3f}", flush=True)
-    output.mkdir(parents=True, exist_ok=True)
-    encoder.eval().save_pretrained(output)
+        state.save(epoch + 1)
     shutil.copyfile(base / "tokenizer.json", output / "tokenizer.json")
+    (output / ATTENTION).write_bytes(save({"attention": heads["attention"].weight.detach().numpy()}))
+    encoder.eval().save_pretrained(output)
+    state.path.unlink()
+
+
+@dataclass(frozen=True)
+class _State:
+    """Everything that the next epoch depends on."""
+
+    encoder: Any
+    heads: Any
+    optimizer: Any
+    rate: Any
+    shuffler: random.Random
+    path: Path
+
+    def restore(self) -> int:
+        """Go back to the state on disk, if there is one; returns the number of epochs that it has behind it."""
+        import torch
+
+        if not self.path.is_file():
+            return 0
+        saved = torch.load(self.path, weights_only=True)
+        for name in ("encoder", "heads", "optimizer", "rate"):
+            getattr(self, name).load_state_dict(saved[name])
+        torch.set_rng_state(saved["noise"])
+        version, numbers, following = saved["order"]
+        self.shuffler.setstate((version, tuple(numbers), following))
+        return int(saved["epochs"])
+
+    def save(self, epochs: int) -> None:
+        """Write the state; an interruption leaves the one before."""
+        import torch
+
+        parts = {name: getattr(self, name).state_dict() for name in ("encoder", "heads", "optimizer", "rate")}
+        parts |= {"noise": torch.get_rng_state(), "order": self.shuffler.getstate(), "epochs": epochs}
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        temporary = self.path.with_suffix(".new")
+        torch.save(parts, temporary)
+        temporary.replace(self.path)
 
 
 def _passage(example: Example, codebook: Codebook, tokenizer: Any) -> _Passage:
@@ -136,7 +188,25 @@ def _batches(passages: Sequence[_Passage], options: TuneOptions, shuffler: rando
         batches = [chunk[i : i + options.batch] for i in range(0, len(chunk), options.batch)]
         shuffler.shuffle(batches)
         for batch in batches:
-            yield [_crop(passages[index], options.crop, shuffler) for index in batch]
+            yield [_varied(passages[index], passages, options, shuffler) for index in batch]
+
+
+def _varied(
+    passage: _Passage, others: Sequence[_Passage], options: TuneOptions, shuffler: random.Random
+) -> _Passage:
+    shown = _crop(passage, options.crop, shuffler)
+    if shuffler.random() >= options.join:
+        return shown
+    return _join(shown, _crop(shuffler.choice(others), options.crop, shuffler))
+
+
+def _join(first: _Passage, second: _Passage) -> _Passage:
+    return _Passage(
+        np.concatenate([first.ids, second.ids]),
+        np.concatenate([first.token_labels, second.token_labels]),
+        np.concatenate([first.owner, second.owner + len(first.labels)]),
+        np.concatenate([first.labels, second.labels]),
+    )
 
 
 def _crop(passage: _Passage, share: float, shuffler: random.Random) -> _Passage:
@@ -153,8 +223,8 @@ def _crop(passage: _Passage, share: float, shuffler: random.Random) -> _Passage:
 
 
 def _collate(batch: Sequence[_Passage], special: Sequence[int], pad: int) -> dict[str, torch.Tensor]:
-    """Padded tensors: ids, mask (batch, tokens); token_labels (batch, tokens, labels); pool (batch, sentences, tokens), a
-    row of which averages a sentence's tokens; labels (batch, sentences, labels).
+    """Padded tensors: ids, mask (batch, tokens); token_labels (batch, tokens, labels); pool (batch, sentences, tokens), 1
+    where a token belongs to a sentence; labels (batch, sentences, labels).
     """
     import torch
 
@@ -182,11 +252,13 @@ def _loss(encoder: Any, heads: Any, batch: dict[str, torch.Tensor], dropout: flo
     with torch.autocast("cpu", dtype=torch.bfloat16):
         states = encoder(input_ids=batch["ids"], attention_mask=batch["mask"]).last_hidden_state
     states = torch.nn.functional.dropout(states.float(), dropout)
-    counts = batch["pool"].sum(-1, keepdim=True)
-    means = torch.einsum("bst,bth->bsh", batch["pool"] / counts.clamp(min=1), states)
-    sentence = cross_entropy(heads["sentence"](means), batch["labels"], reduction="none").sum(-1)
+    outside = (batch["pool"] == 0)[..., None]
+    focus = heads["attention"](states)[:, None].masked_fill(outside, -1e4).softmax(dim=2)
+    values = states @ heads["sentence"].weight.T
+    logits = (focus * values[:, None]).sum(dim=2) + heads["sentence"].bias
+    sentence = cross_entropy(logits, batch["labels"], reduction="none").sum(-1)
     token = cross_entropy(heads["token"](states), batch["token_labels"], reduction="none").sum(-1)
-    present, visible = (counts[..., 0] > 0).float(), batch["pool"].sum(1)
+    present, visible = batch["pool"].amax(-1), batch["pool"].sum(1)
     return (sentence * present).sum() / present.sum() + (token * visible).sum() / visible.sum()
 
 

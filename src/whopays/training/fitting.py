@@ -19,10 +19,13 @@ from whopays.corpus.markup import Example
 from whopays.corpus.sentences import labelled_sentences
 from whopays.errors import UsageError
 from whopays.model.encoder import Encoder, Encoding, default_threads
-from whopays.model.heads import Heads
+from whopays.model.gate import Gate
+from whopays.model.heads import Heads, pool
+from whopays.model.operating import NEVER, Curves
 from whopays.text import Span
 
 Floats = npt.NDArray[np.float64]
+Singles = npt.NDArray[np.float32]
 Bools = npt.NDArray[np.bool_]
 
 
@@ -32,13 +35,16 @@ class FitOptions:
 
     sentence_c, token_c: inverse strength of the L2 penalty of the logistic regressions. token_offset: the token logit from
     which a word counts as evidence; below 0, since a span that is a little long is worth more than one cut short (chosen on
-    the calibration texts: IOU F1 0.57 at 0, 0.61 at -1, the same word F1). folds: cross-validation folds.
+    the calibration texts: IOU F1 0.57 at 0, 0.61 at -1, the same word F1). gate_c, gate_recall: the gate's inverse penalty, and
+    the share of the sentences with a label that it must let pass. folds: cross-validation folds.
     min_positive: a label with fewer positive sentences gets a threshold that is never reached, and is reported.
     """
 
     sentence_c: float = 4.0
     token_c: float = 0.05
     token_offset: float = -0.75
+    gate_c: float = 0.1
+    gate_recall: float = 0.995
     folds: int = 5
     min_positive: int = 5
     seed: int = 0
@@ -46,28 +52,52 @@ class FitOptions:
 
 @dataclass(frozen=True)
 class LabelledSentence:
-    """One training sentence: its text's index, encoding, labels (labels,), and the labels of its tokens (tokens, labels)."""
+    """One training sentence.
+
+    example: its text's index. ids: its word pieces. pooled: (labels, width), its vector for each label (`pool`). labels:
+    (labels,). states (tokens, width) and token_labels (tokens, labels) are kept where it carries a label, else empty.
+    """
 
     example: int
-    encoding: Encoding
+    ids: npt.NDArray[np.int64]
+    pooled: Singles
     labels: Bools
+    states: Singles
     token_labels: Bools
 
 
-def encode_examples(examples: Sequence[Example], codebook: Codebook, encoder: Encoder) -> list[LabelledSentence]:
-    """All sentences of all examples, encoded, in order."""
+@dataclass(frozen=True)
+class Fit:
+    """Fitted heads, and what was measured on texts that they had not seen: ``curves`` and, per label, a ``report``."""
+
+    heads: Heads
+    curves: Curves
+    report: dict[str, dict[str, float]]
+
+
+def encode_examples(
+    examples: Sequence[Example], codebook: Codebook, encoder: Encoder, attention: Floats | None = None
+) -> list[LabelledSentence]:
+    """All sentences of all examples, encoded, in order. ``attention``: see `Heads`; none weighs all tokens alike."""
+    count = len(codebook.labels)
+    focus = np.zeros((count, encoder.width), np.float32) if attention is None else attention.astype(np.float32)
     labelled = [labelled_sentences(example.text, example.spans) for example in examples]
-    encodings = encoder.encode_all([[part.text for part, _ in rows] for rows in labelled], default_threads())
-    return [
-        LabelledSentence(
-            index,
-            encoding,
-            np.array([label in labels for label in codebook.ids]),
-            _token_labels(encoding, part.start, examples[index].spans, codebook),
-        )
-        for index, (rows, encoded) in enumerate(zip(labelled, encodings, strict=True))
-        for (part, labels), encoding in zip(rows, encoded, strict=True)
-    ]
+    tokens = [[encoder.tokenize(part.text) for part, _ in rows] for rows in labelled]
+    sentences = []
+    for index, encoded in enumerate(encoder.encode_all(tokens, default_threads())):
+        for (part, labels), pieces, encoding in zip(labelled[index], tokens[index], encoded, strict=True):
+            seen = len(encoding.states) if labels else 0
+            sentences.append(
+                LabelledSentence(
+                    index,
+                    pieces.ids,
+                    pool(encoding.states, focus),
+                    np.array([label in labels for label in codebook.ids]),
+                    encoding.states[:seen].copy(),
+                    _token_labels(encoding, part.start, examples[index].spans, codebook)[:seen],
+                )
+            )
+    return sentences
 
 
 def _token_labels(encoding: Encoding, offset: int, spans: Sequence[Span], codebook: Codebook) -> Bools:
@@ -85,19 +115,18 @@ def fit_heads(
     options: FitOptions,
     calibration: Collection[int] = (),
     weights: Mapping[int, float] = MappingProxyType({}),
-) -> tuple[Heads, dict[str, Any]]:
-    """Fit all heads; returns them with what was measured on unseen texts (per label: positives, threshold, F1).
-
-    Arguments and errors as in `fit_sentence_heads`; the token heads are fitted on what the sentence heads are fitted on.
-    """
+    attention: Floats | None = None,
+) -> Fit:
+    """Fit all heads. Arguments and errors as in `fit_sentence_heads`; token heads are fitted on the same texts."""
     from threadpoolctl import threadpool_limits
 
-    heads, report = fit_sentence_heads(examples, sentences, codebook, options, calibration, weights)
+    fit = fit_sentence_heads(examples, sentences, codebook, options, calibration, weights, attention)
     kept = [sentence for sentence in sentences if sentence.example not in set(calibration)]
     with threadpool_limits(limits=1):
-        token_weights, token_bias = _fit_tokens(kept, options, heads.threshold <= 1)
+        token_weights, token_bias = _fit_tokens(kept, options, fit.heads.threshold <= 1)
     offset = np.full(len(token_bias), options.token_offset)
-    return replace(heads, token_weights=token_weights, token_bias=token_bias, token_offset=offset), report
+    heads = replace(fit.heads, token_weights=token_weights, token_bias=token_bias, token_offset=offset)
+    return replace(fit, heads=heads)
 
 
 def fit_sentence_heads(
@@ -107,19 +136,20 @@ def fit_sentence_heads(
     options: FitOptions,
     calibration: Collection[int] = (),
     weights: Mapping[int, float] = MappingProxyType({}),
-) -> tuple[Heads, dict[str, Any]]:
-    """Fit the sentence heads, calibration and thresholds; token heads are zero. Returns as `fit_heads`.
+    attention: Floats | None = None,
+) -> Fit:
+    """Fit the sentence heads, calibration and thresholds; token heads are zero.
 
     ``calibration``: indices of examples that are kept out of the fit and used for calibration and thresholds alone; if
     there are none, both come from cross-validation, and the heads are fitted on everything. ``weights``: how often an
-    example counts in the fit of the sentence heads, by index (default 1).
+    example counts in the fit of the sentence heads, by index (default 1). ``attention``: what the sentences were pooled with.
     Raises `UsageError` if no label has enough positive sentences.
     """
     from threadpoolctl import threadpool_limits
 
     if not sentences:
         raise UsageError(f"found no sentence in {len(examples)} texts, expected some; write more examples.")
-    features = np.stack([s.encoding.mean for s in sentences]).astype(np.float64)
+    features = np.stack([s.pooled for s in sentences])
     labels = np.stack([s.labels for s in sentences])
     owners = np.array([s.example for s in sentences])
     enough = (labels.sum(axis=0) >= max(options.min_positive, 2)) & ~labels.all(axis=0)
@@ -128,7 +158,7 @@ def fit_sentence_heads(
             f"found at most {int(labels.sum(axis=0).max(initial=0))} positive sentences for any label, "
             f"expected {options.min_positive} or more for at least one, and sentences without it; write more examples."
         )
-    unseen = [np.array(sorted(calibration), dtype=np.int64)] if calibration else folds(examples, options)
+    unseen = unseen_parts(examples, options, calibration)
     scored = np.zeros(len(sentences), dtype=np.bool_)
     counts = np.array([weights.get(int(owner), 1.0) for owner in owners])
     # One thread: sums in another order would change the last bits, and with them the bytes of the model.
@@ -139,14 +169,16 @@ def fit_sentence_heads(
             if held_out.any() and not held_out.all():
                 kept = ~held_out
                 matrix, bias = _fit_linear(features[kept], labels[kept], counts[kept], options.sentence_c, enough)
-                logits[held_out] = features[held_out] @ matrix.T + bias
+                logits[held_out] = np.einsum("slw,lw->sl", features[held_out], matrix) + bias
                 scored |= held_out
         if not calibration:
             matrix, bias = _fit_linear(features, labels, counts, options.sentence_c, enough)
         slope, intercept = _platt(logits[scored], labels[scored], enough)
     zeros = np.zeros(len(enough))
-    heads = Heads(matrix, bias, np.zeros_like(matrix), zeros, slope, intercept, zeros, zeros)
-    thresholds, f1 = best_thresholds(heads.calibrate(logits[scored]), labels[scored], enough)
+    focus = np.zeros_like(matrix) if attention is None else attention
+    heads = Heads(focus, matrix, bias, np.zeros_like(matrix), zeros, slope, intercept, zeros, zeros)
+    scores = heads.calibrate(logits[scored])
+    thresholds, f1 = best_thresholds(scores, labels[scored], enough)
     positives = labels.sum(axis=0)
     report = {
         label: {
@@ -156,7 +188,15 @@ def fit_sentence_heads(
         }
         for i, label in enumerate(codebook.ids)
     }
-    return replace(heads, threshold=np.round(thresholds, 4)), report
+    curves = Curves.measure(np.where(enough, scores, 0.0), labels[scored])
+    return Fit(replace(heads, threshold=np.round(thresholds, 4)), curves, report)
+
+
+def unseen_parts(
+    examples: Sequence[Example], options: FitOptions, calibration: Collection[int]
+) -> list[npt.NDArray[np.int64]]:
+    """The parts that are scored by what is fitted on the rest: the calibration part, or else the folds."""
+    return [np.array(sorted(calibration), dtype=np.int64)] if calibration else folds(examples, options)
 
 
 def folds(examples: Sequence[Example], options: FitOptions) -> list[npt.NDArray[np.int64]]:
@@ -170,15 +210,17 @@ def folds(examples: Sequence[Example], options: FitOptions) -> list[npt.NDArray[
     return [np.array(sorted(part), dtype=np.int64) for part in parts]
 
 
-def _fit_linear(x: Floats, y: Bools, counts: Floats, c: float, enough: Bools) -> tuple[Floats, Floats]:
+def _fit_linear(x: Singles, y: Bools, counts: Floats, c: float, enough: Bools) -> tuple[Floats, Floats]:
+    """Weights (labels, width) and biases (labels,) from vectors (sentences, labels, width)."""
     from sklearn.linear_model import LogisticRegression
 
-    weights = np.zeros((y.shape[1], x.shape[1]))
+    weights = np.zeros(x.shape[1:])
     bias = np.full(y.shape[1], -20.0)
     for label in np.flatnonzero(enough):
         if y[:, label].all() or not y[:, label].any():
             continue
-        fitted = LogisticRegression(C=c, max_iter=1000).fit(x, y[:, label], sample_weight=counts)
+        rows = x[:, label].astype(np.float64)
+        fitted = LogisticRegression(C=c, max_iter=1000).fit(rows, y[:, label], sample_weight=counts)
         weights[label], bias[label] = fitted.coef_[0], fitted.intercept_[0]
     return weights, bias
 
@@ -187,12 +229,12 @@ def _fit_tokens(sentences: Sequence[LabelledSentence], options: FitOptions, enou
     """Token heads, fitted inside the sentences that carry the label: the question there is where, not whether."""
     from sklearn.linear_model import LogisticRegression
 
-    width = sentences[0].encoding.states.shape[1]
+    width = sentences[0].pooled.shape[1]
     weights = np.zeros((len(enough), width))
     bias = np.zeros(len(enough))
     for label in np.flatnonzero(enough):
         chosen = [s for s in sentences if s.labels[label]]
-        x = np.concatenate([s.encoding.states for s in chosen]).astype(np.float64)
+        x = np.concatenate([s.states for s in chosen]).astype(np.float64)
         y = np.concatenate([s.token_labels[:, label] for s in chosen])
         if y.all() or not y.any():
             continue
@@ -220,7 +262,7 @@ def best_thresholds(scores: Floats, gold: Bools, enough: Bools) -> tuple[Floats,
     F1 of neighbouring thresholds is averaged, so that a lucky peak is not taken for a good place.
     """
     grid = np.arange(0.06, 0.86, 0.02)
-    thresholds = np.full(len(enough), 1.01)
+    thresholds = np.full(len(enough), NEVER)
     best = [0.0] * len(enough)
     for label in np.flatnonzero(enough):
         given = scores[:, label][:, None] >= grid[None, :]

@@ -15,6 +15,8 @@ from whopays.text import Span
 def print_result(result: Result, codebook: Codebook, console: Console) -> None:
     """Print a document's payers, evaders and mechanisms, then each label with its score and quoted evidence."""
     console.print(Text(printable(result.source or result.id or "(text)"), style="bold"))
+    for notice in result.notices:
+        console.print(Text(f"  {printable(notice)}", style="italic"))
     if not result.labels:
         console.print(Text("  no claim found\n", style="dim"))
         return
