@@ -17,7 +17,7 @@ import numpy.typing as npt
 
 from whopays.codebook import Codebook
 from whopays.corpus.checking import is_document, load_corpus
-from whopays.training.build import minilm_folder
+from whopays.training.bases import minilm_folder
 
 CORPUS = Path(__file__).parents[1] / "corpus"
 LIMIT = 0.96

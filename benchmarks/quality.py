@@ -2,9 +2,9 @@
 
     python benchmarks/quality.py [--model default] [--gold NAME=FILE.jsonl]
 
-Held-out passages, whole documents and contrast pairs of the corpus, and any further gold given. Micro- and macro-F1 over the labels
-with 95 % bootstrap intervals over texts, evidence, wrong tags, calibration, faithfulness. The seed documents are not here:
-the shipped model has learnt from them; `seed_lodo.py` leaves them out.
+Held-out passages, whole documents and contrast pairs of the corpus, and any further gold given. Micro- and macro-F1 over
+the labels with 95 % bootstrap intervals over texts, evidence, wrong tags, calibration, faithfulness. The seed documents are
+not here: the shipped model has learnt from them; `seed_lodo.py` leaves them out.
 """
 
 from __future__ import annotations
@@ -50,7 +50,9 @@ def main() -> None:
         name, _, file = item.partition("=")
         sets[name] = load_examples(file, tagger.codebook)
     print(f"{tagger.model_id}\n")
-    print("| texts | | P | R | micro-F1 | macro-F1 | sentences | evidence, words | evidence, IOU 0.5 | claim-free texts tagged |")
+    print(
+        "| texts | | P | R | micro-F1 | macro-F1 | sentences | evidence, words | evidence, IOU 0.5 | claim-free texts tagged |"
+    )
     print("|---|---|---|---|---|---|---|---|---|---|")
     details = [_table(name, examples, tagger) for name, examples in sets.items()]
     print("\n" + "\n\n".join(details))
@@ -70,7 +72,7 @@ def _table(name: str, examples: Sequence[Example], tagger: Tagger) -> str:
         flush=True,
     )
     lines = [f"### {name}", "", _wrong_tags(examples, predicted)]
-    if pairs := _pairs(examples, predicted, labels):
+    if pairs := _pairs(examples, predicted):
         lines.append(pairs)
     found = faithfulness([example.text for example in examples], tagger)
     lines.append(
@@ -82,7 +84,8 @@ def _table(name: str, examples: Sequence[Example], tagger: Tagger) -> str:
     for label in labels:
         score = evaluation.documents[label]
         lines.append(
-            f"| {label} | {score.precision:.2f} | {score.recall:.2f} | {_with_interval(score)} | {score.support} | {errors[label]} |"
+            f"| {label} | {score.precision:.2f} | {score.recall:.2f} | {_with_interval(score)} | {score.support} "
+            f"| {errors[label]} |"
         )
     return "\n".join(lines)
 
@@ -102,7 +105,7 @@ def _wrong_tags(examples: Sequence[Example], predicted: Sequence[Sequence[object
     return f"{wrong} wrong tags on {free} claim-free sentences, {1000 * wrong / max(free, 1):.1f} in 1,000."
 
 
-def _pairs(examples: Sequence[Example], predicted: Sequence[Sequence[object]], labels: Sequence[str]) -> str:
+def _pairs(examples: Sequence[Example], predicted: Sequence[Sequence[object]]) -> str:
     """How many contrast pairs have both members exactly right; macro and micro say little there."""
     right: dict[str, list[bool]] = {}
     for example, spans in zip(examples, predicted, strict=True):

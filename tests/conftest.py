@@ -8,12 +8,17 @@ from pathlib import Path
 import pytest
 
 from whopays.codebook import Codebook
-from whopays.tagger import Tagger, model_folder, load
+from whopays.tagger import Tagger, load, model_folder
 
 
 @pytest.fixture(scope="session")
 def tagger() -> Tagger:
     return load(threads=2)
+
+
+@pytest.fixture(scope="session")
+def small_tagger() -> Tagger:
+    return load("small", threads=2)
 
 
 @pytest.fixture(scope="session")
@@ -23,8 +28,8 @@ def codebook(tagger: Tagger) -> Codebook:
 
 @pytest.fixture
 def model_copy(tmp_path: Path) -> Path:
-    """The default model folder, to be tampered with; the large encoder is a link, so replace it and never write to it."""
-    source, copy = model_folder("default"), tmp_path / "model"
+    """The small model's folder, to be tampered with; the large encoder is a link, so replace it and never write to it."""
+    source, copy = model_folder("small"), tmp_path / "model"
     copy.mkdir()
     for file in source.iterdir():
         if file.name == "encoder.onnx":

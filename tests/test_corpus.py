@@ -228,9 +228,9 @@ PROBLEMS = {
     ),
     "a passage that is too short": (
         "== aa country=a year=1 level=b\nThe fee is on the house.\n",
-        "train, aa: 6 words, expected 25 to 150.",
+        "train, aa: 6 words, expected 20 to 220.",
     ),
-    "a passage that is too long": (passage("aa", "it is " * 70), "train, aa: 170 words, expected 25 to 150."),
+    "a passage that is too long": (passage("aa", "it is " * 90), "train, aa: 210 words, expected 20 to 220."),
     "a whole document that is too short": (
         passage("aa", attributes="country=a year=1 level=b kind=document"),
         "train, aa: 30 words, expected 600 to 2500.",

@@ -13,7 +13,9 @@ from hypothesis import strategies as st
 from whopays.corpus.markup import Example
 from whopays.errors import UsageError
 from whopays.evaluation.agreement import agreement, krippendorff_alpha
+from whopays.evaluation.calibration import expected_calibration_error, reliability
 from whopays.evaluation.evaluating import evaluate, evaluate_spans, format_evaluation
+from whopays.evaluation.faithfulness import faithfulness
 from whopays.evaluation.metrics import (
     bootstrap,
     f1,
@@ -332,3 +334,38 @@ def test_an_evaluation_needs_gold_and_as_many_predictions(
 ) -> None:
     with pytest.raises(UsageError):
         evaluate_spans(gold, predicted, LABELS)
+
+
+# -- calibration and faithfulness --------------------------------------------------------------------------------------
+
+
+def test_scores_that_are_right_as_often_as_they_say_have_no_calibration_error() -> None:
+    scores = np.array([0.25] * 4 + [0.75] * 4)
+    gold = np.array([True, False, False, False, True, True, True, False])
+    assert expected_calibration_error(scores, gold) == pytest.approx(0)
+    assert [(group.score, group.share, group.size) for group in reliability(scores, gold)] == [
+        (0.25, 0.25, 4),
+        (0.75, 0.75, 4),
+    ]
+
+
+def test_calibration_error_is_the_mean_distance_weighted_by_size() -> None:
+    scores = np.array([0.9, 0.9, 0.9, 0.1])
+    gold = np.array([False, False, False, False])
+    assert expected_calibration_error(scores, gold) == pytest.approx((3 * 0.9 + 0.1) / 4)
+    assert expected_calibration_error(np.array([1.0]), np.array([True])) == 0
+
+
+def test_a_tag_hangs_on_its_evidence(small_tagger: Tagger) -> None:
+    texts = [
+        "The museum opens at nine. Students now pay $5,500 a year in tuition fees. It closes on Mondays.",
+        "Hello.",
+    ]
+    found = faithfulness(texts, small_tagger)
+    assert found.tags >= 1
+    assert found.lost == 1
+    assert found.comprehensiveness > 0.3
+
+
+def test_texts_without_tags_have_nothing_to_be_faithful_to(small_tagger: Tagger) -> None:
+    assert faithfulness(["The museum opens at nine."], small_tagger).tags == 0

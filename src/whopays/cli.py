@@ -117,9 +117,7 @@ def _positive(value: str) -> int:
 def _tag(options: argparse.Namespace) -> int:
     from whopays.tagging import run
 
-    return run(
-        options.paths, options.output, options.format, options.model, options.threads, options.precision
-    )
+    return run(options.paths, options.output, options.format, options.model, options.threads, options.precision)
 
 
 def _evaluate(options: argparse.Namespace) -> int:

@@ -234,7 +234,7 @@ def _notices(found: list[SentencePrediction], expected: str) -> Iterator[str]:
         names = ", ".join(language for language, _ in foreign.most_common(3))
         share = foreign.total() / total
         yield f"{share:.0%} of the text is in another language ({names}) than the model's ({expected}) and was not tagged."
-    if found and not foreign.total() == total and not any(p.passed and not p.language for p in found):
+    if found and foreign.total() != total and not any(p.passed and not p.language for p in found):
         yield "Out of scope: no sentence comes near a claim that the codebook speaks of."
 
 
@@ -252,7 +252,9 @@ def _document(text: object) -> Document:
 def model_folder(name: str) -> Path:
     """The folder of a model that comes with the package, one of `MODELS`. Raises `ModelError` for another name."""
     if name not in MODELS:
-        raise ModelError(f"{name}: no model of this name comes with whopays; take one of {', '.join(MODELS)} or a folder.")
+        raise ModelError(
+            f"{name}: no model of this name comes with whopays; take one of {', '.join(MODELS)} or a folder."
+        )
     inside = Path(__file__).parent / "models" / name
     checkout = Path(__file__).parents[2] / "models" / name
     return inside if inside.is_dir() else checkout

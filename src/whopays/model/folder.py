@@ -87,9 +87,7 @@ def load_model(folder: str | Path, codebook: Codebook | None = None) -> Model:
         )
     encoder = Encoder(folder)
     parts = _parts(folder, manifest, own, encoder)
-    return Model(
-        manifest["id"], own, encoder, parts.heads, parts.gate, parts.curves, manifest.get("settings", {})
-    )
+    return Model(manifest["id"], own, encoder, parts.heads, parts.gate, parts.curves, manifest.get("settings", {}))
 
 
 def save_model(

@@ -42,9 +42,7 @@ class Gate:
 
     def scores(self, sentences: Sequence[Ids]) -> Floats:
         """The score of each of a document's sentences, shape (sentences,)."""
-        scores = [
-            self.own[own].sum() + self.near[near].sum() + self.bias for own, near in neighbourhoods(sentences)
-        ]
+        scores = [self.own[own].sum() + self.near[near].sum() + self.bias for own, near in neighbourhoods(sentences)]
         return np.array(scores, dtype=np.float64)
 
 

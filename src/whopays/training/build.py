@@ -57,7 +57,8 @@ def in_calibration(example: Example) -> bool:
 def build(corpus: Path, output: Path, work: Path, card: Path | None, recipe: Recipe, fitting: FitOptions) -> str:
     """Tune, export and fit; returns the report of the fit. Raises as `tune_encoder`, `export_encoder` and `train`.
 
-    ``card``: a model card in which ``{fit}`` stands for what the fit has to tell, ``{tuning}`` for the settings.
+    ``card``: a model card in which ``{fit}`` stands for what the fit has to tell, ``{tuning}`` for the settings, and
+    ``{scores}`` for what was measured later and lies beside it as ``*.scores.md``.
     """
     codebook = corpus_codebook(corpus)
     splits = load_corpus(corpus, codebook)
@@ -75,7 +76,13 @@ def build(corpus: Path, output: Path, work: Path, card: Path | None, recipe: Rec
 
     def complete(fit: str) -> str:
         frame = card.read_text(encoding="utf-8") if card else "{fit}"
-        return frame.replace("{fit}", fit).replace("{tuning}", str(recipe.tuning))
+        measured = card.with_suffix(".scores.md") if card else None
+        scores = (
+            measured.read_text(encoding="utf-8").strip() if measured and measured.is_file() else "Not measured yet."
+        )
+        for name, text in {"fit": fit, "tuning": str(recipe.tuning), "scores": scores}.items():
+            frame = frame.replace(f"{{{name}}}", text)
+        return frame
 
     weights = {example.id: SEED_WEIGHT for example in splits["seed"]}
     return train(

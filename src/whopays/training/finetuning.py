@@ -92,12 +92,13 @@ def tune_encoder(
     passages = [_passage(example, codebook, tokenizer) for example in examples]
     encoder = AutoModel.from_pretrained(base, local_files_only=True, add_pooling_layer=False).train()
     width, count = encoder.config.hidden_size, len(codebook.labels)
-    heads = torch.nn.ModuleDict({name: torch.nn.Linear(width, count) for name in ("attention", "sentence", "token")})
+    linear = {name: torch.nn.Linear(width, count) for name in ("attention", "sentence", "token")}
+    heads = torch.nn.ModuleDict(linear)
     for name in ("sentence", "token"):
         # Most sentences claim nothing: start from there instead of from even odds.
-        torch.nn.init.constant_(heads[name].bias, -3.0)
+        torch.nn.init.constant_(linear[name].bias, -3.0)
     # All tokens alike at first; the bias would cancel in the softmax.
-    torch.nn.init.zeros_(heads["attention"].weight)
+    torch.nn.init.zeros_(linear["attention"].weight)
     steps = options.epochs * math.ceil(len(passages) / options.batch)
     optimizer = torch.optim.AdamW(
         [
@@ -122,7 +123,7 @@ def tune_encoder(
         print(f"epoch {epoch + 1} of {options.epochs}: loss {np.mean(losses):.3f}", flush=True)
         state.save(epoch + 1)
     shutil.copyfile(base / "tokenizer.json", output / "tokenizer.json")
-    (output / ATTENTION).write_bytes(save({"attention": heads["attention"].weight.detach().numpy()}))
+    (output / ATTENTION).write_bytes(save({"attention": linear["attention"].weight.detach().numpy()}))
     encoder.eval().save_pretrained(output)
     state.path.unlink()
 
@@ -191,9 +192,7 @@ def _batches(passages: Sequence[_Passage], options: TuneOptions, shuffler: rando
             yield [_varied(passages[index], passages, options, shuffler) for index in batch]
 
 
-def _varied(
-    passage: _Passage, others: Sequence[_Passage], options: TuneOptions, shuffler: random.Random
-) -> _Passage:
+def _varied(passage: _Passage, others: Sequence[_Passage], options: TuneOptions, shuffler: random.Random) -> _Passage:
     shown = _crop(passage, options.crop, shuffler)
     if shuffler.random() >= options.join:
         return shown

@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from types import MappingProxyType
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -19,7 +18,6 @@ from whopays.corpus.markup import Example
 from whopays.corpus.sentences import labelled_sentences
 from whopays.errors import UsageError
 from whopays.model.encoder import Encoder, Encoding, default_threads
-from whopays.model.gate import Gate
 from whopays.model.heads import Heads, pool
 from whopays.model.operating import NEVER, Curves
 from whopays.text import Span

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 from itertools import groupby
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -55,7 +56,7 @@ def fit_gate(
     return Gate(weights[:vocabulary], weights[vocabulary:], bias, round(threshold, 6)), measured
 
 
-def _rows(sentences: Sequence[LabelledSentence], vocabulary: int) -> npt.NDArray[np.float64]:
+def _rows(sentences: Sequence[LabelledSentence], vocabulary: int) -> Any:
     """Sparse rows (sentences, 2 * vocabulary) of ones: the word pieces of the sentence, then of its neighbours."""
     from scipy.sparse import csr_matrix
 
@@ -65,11 +66,11 @@ def _rows(sentences: Sequence[LabelledSentence], vocabulary: int) -> npt.NDArray
             columns.append(np.concatenate([own, near + vocabulary]))
     starts = np.cumsum([0, *(len(part) for part in columns)])
     shape = (len(columns), 2 * vocabulary)
-    return csr_matrix((np.ones(starts[-1]), np.concatenate(columns), starts), shape=shape)  # type: ignore[return-value]
+    return csr_matrix((np.ones(starts[-1]), np.concatenate(columns), starts), shape=shape)
 
 
 def _fit(
-    rows: npt.NDArray[np.float64], positive: npt.NDArray[np.bool_], options: FitOptions
+    rows: Any, positive: npt.NDArray[np.bool_], options: FitOptions
 ) -> tuple[npt.NDArray[np.float64], float]:
     from sklearn.linear_model import LogisticRegression
 

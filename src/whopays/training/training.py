@@ -23,7 +23,6 @@ from whopays.training.fitting import Fit, FitOptions, encode_examples, fit_heads
 from whopays.training.gating import fit_gate
 
 
-
 def train(
     corpus: Sequence[str | Path],
     codebook_path: str | Path,
@@ -41,8 +40,9 @@ def train(
     ``encoder``: a folder with encoder.onnx and tokenizer.json (default: the encoder of the model that comes with
     whopays). ``calibration_ids``: see `fit_heads`; needed where the encoder was tuned on the corpus. ``weights``: how often
     an example counts, by id (default 1). ``card`` completes the model card's text. ``attention``: the file that
-    `tune_encoder` left beside the encoder (default: all tokens of a sentence count alike). The same input gives the same bytes. Raises `UsageError` if the corpus is empty or too small,
-    `RecordError` for a broken line, `CodebookError` and `ModelError` for the files they name.
+    `tune_encoder` left beside the encoder (default: all tokens of a sentence count alike). The same input gives the same
+    bytes. Raises `UsageError` if the corpus is empty or too small, `RecordError` for a broken line, `CodebookError` and
+    `ModelError` for the files they name.
     """
     options = options or FitOptions()
     codebook = Codebook.load(codebook_path)
@@ -79,7 +79,12 @@ def train(
     }
     text = Path(codebook_path).read_text(encoding="utf-8")
     identifier = save_model(
-        output, name, text, Parts(fit.heads, gate, fit.curves), settings, card(_card(name, codebook, examples, fit, settings))
+        output,
+        name,
+        text,
+        Parts(fit.heads, gate, fit.curves),
+        settings,
+        card(_card(name, codebook, examples, fit, settings)),
     )
     lines = [f"{identifier}: {len(examples)} texts, {len(sentences)} sentences, written to {output}", ""]
     lines.append(_report_table(fit.report, options))
@@ -94,9 +99,7 @@ def _report_table(report: dict[str, Any], options: FitOptions) -> str:
     return "\n".join(rows)
 
 
-def _card(
-    name: str, codebook: Codebook, examples: Sequence[Example], fit: Fit, settings: dict[str, Any]
-) -> str:
+def _card(name: str, codebook: Codebook, examples: Sequence[Example], fit: Fit, settings: dict[str, Any]) -> str:
     free = sum(not example.spans for example in examples)
     points = fit.curves.at(fit.heads.threshold)
     rows = "\n".join(
