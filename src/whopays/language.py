@@ -15,7 +15,7 @@ _ENGLISH = frozenset(
 )
 _ENOUGH_ENGLISH = 0.15
 # Neighbouring sentences are judged together until they have so many letters: of a few words nobody can tell.
-_BLOCK = 200
+_BLOCK = 80
 _FEWEST_LETTERS = 20
 _SURE = 0.7
 _WORD = re.compile(r"[^\W\d_]+")

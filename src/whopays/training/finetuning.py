@@ -42,7 +42,7 @@ class TuneOptions:
     the bytes of the result depend on it.
     """
 
-    epochs: int = 4
+    epochs: int = 3
     batch: int = 16
     encoder_rate: float = 3e-5
     head_rate: float = 1e-3
@@ -180,16 +180,16 @@ def _passage(example: Example, codebook: Codebook, tokenizer: Any) -> _Passage:
 
 
 def _batches(passages: Sequence[_Passage], options: TuneOptions, shuffler: random.Random) -> Iterator[list[_Passage]]:
-    """Shuffled batches of passages of similar length, which wastes little on padding."""
+    """Shuffled batches of passages of similar length as they are shown, which wastes little on padding."""
     order = list(range(len(passages)))
     shuffler.shuffle(order)
-    pool = options.batch * 8
+    pool = options.batch * 32
     for first in range(0, len(order), pool):
-        chunk = sorted(order[first : first + pool], key=lambda index: len(passages[index].ids))
-        batches = [chunk[i : i + options.batch] for i in range(0, len(chunk), options.batch)]
+        shown = [_varied(passages[index], passages, options, shuffler) for index in order[first : first + pool]]
+        shown.sort(key=lambda passage: len(passage.ids))
+        batches = [shown[i : i + options.batch] for i in range(0, len(shown), options.batch)]
         shuffler.shuffle(batches)
-        for batch in batches:
-            yield [_varied(passages[index], passages, options, shuffler) for index in batch]
+        yield from batches
 
 
 def _varied(passage: _Passage, others: Sequence[_Passage], options: TuneOptions, shuffler: random.Random) -> _Passage:
