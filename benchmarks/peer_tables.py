@@ -90,7 +90,7 @@ def quality_table(scored: Mapping[str, Scored], ours: Sequence[str], evidence: M
             "evidence, IOU 0.5",
             "claim-free texts tagged",
             "wrong tags in 1,000 claim-free sentences",
-            f"{ours[0]}'s lead in micro F1 (95 %)",
+            f"lead of {ours[0]} in micro F1 (95 %)",
         ]
     ]
     for name, found in scored.items():
@@ -133,7 +133,7 @@ def lead_table(sets: Mapping[str, Mapping[str, Scored]], ours: Sequence[str]) ->
 
 def cost_table(costs: Mapping[str, Cost], first: str) -> str:
     """What every system takes."""
-    rows = [["system", "sentences/s", f"{first}'s speed over it", "model on disk", "peak memory", "time to fit"]]
+    rows = [["system", "sentences/s", f"speed of {first} over it", "model on disk", "peak memory", "time to fit"]]
     for name, cost in costs.items():
         memory = "" if cost.memory is None else f"{cost.memory / 1e6:,.0f} MB"
         rows.append(

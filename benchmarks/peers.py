@@ -75,7 +75,10 @@ def main() -> None:
     for title, rows in scored.items():
         print(f"\n**{title}**, {len(sets[title])} texts\n\n{quality_table(rows, list(models), evidence)}", flush=True)
     print("\n¹ This peer finds no evidence by itself: the whole sentence counts as its evidence.")
-    print(f"\n**Against the best peer**\n\n{lead_table(scored, list(models))}", flush=True)
+    print(
+        f"\n**Against the best peer** of each set, best on that very set\n\n{lead_table(scored, list(models))}",
+        flush=True,
+    )
 
     first = next(iter(models))
     timed_texts = _limited(sets["held-out passages"], options.speed_texts)

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 import lexicon
 import peer_runs
+import peer_spacy
 import peer_tables
 from peer_models import HeadOptions, LinearHead, few_shot, fit_head, sentence_spans
 from peer_runs import Fit, Settings, Store, fit_key, fitted, size_on_disk
@@ -104,6 +105,9 @@ def test_evidence_of_the_lexicon_is_verbatim_and_without_overlap(text: str) -> N
         assert all(a.end <= b.start for a, b in pairwise(own))
 
 
+QUOTES = [("Students pay the fee", "learner:bears"), ("the state pays nothing", "state:escapes")]
+
+
 # -- the head --------------------------------------------------------------------------------------------------------
 
 
@@ -152,6 +156,34 @@ def test_a_peer_without_evidence_gives_whole_sentences_and_no_headings(codebook:
         (codebook.ids[0], "Students pay."),
         (codebook.ids[1], "The state pays too."),
     ]
+
+
+def test_spacy_is_given_sentences_with_their_spans(codebook: Codebook) -> None:
+    import spacy
+
+    text = "It rained. Students pay the fee, and the state pays nothing."
+    spans = [(text.index(quote), len(quote), label) for quote, label in QUOTES]
+    example = Example("a", text, tuple(Span(s, s + n, label, text[s : s + n]) for s, n, label in spans))
+    first, second = peer_spacy._docs(example, codebook, spacy.blank("en"))
+    assert not any(first.cats.values())
+    assert not first.spans[peer_spacy.KEY]
+    assert {label for label, value in second.cats.items() if value} == {label for _, label in QUOTES}
+    assert [(span.text, span.label_) for span in second.spans[peer_spacy.KEY]] == QUOTES
+    assert [span.text for span in second.spans[peer_spacy.CANDIDATES]] == [quote for quote, _ in QUOTES]
+
+
+def test_spacy_quotes_the_best_span_and_others_that_are_sure_and_apart() -> None:
+    import spacy
+
+    doc = spacy.blank("en").make_doc("one two three four five")
+    places = np.array([(0, 2), (1, 3), (3, 5)])
+
+    def quotes(*scores: float) -> list[str]:
+        return [doc.text[a:b] for a, b in peer_spacy._evidence(doc, places, np.array(scores))]
+
+    assert quotes(0.1, 0.3, 0.2) == ["two three"]
+    assert quotes(0.6, 0.7, 0.8) == ["two three", "four five"]
+    assert peer_spacy._evidence(doc, places[:0], np.zeros(0)) == [(0, len(doc.text))]
 
 
 # -- what is kept ----------------------------------------------------------------------------------------------------
