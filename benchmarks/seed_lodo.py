@@ -26,16 +26,8 @@ from typing import Any
 
 import numpy as np
 
-from peer_models import (
-    HeadOptions,
-    SetFitOptions,
-    embed,
-    few_shot,
-    fit_head,
-    load_encoder,
-    tune_by_contrast,
-    word_vectorizer,
-)
+from peer_heads import HeadOptions, few_shot, fit_head
+from peer_models import SetFitOptions, embed, load_encoder, tune_by_contrast, word_vectorizer
 from peer_tables import lead
 from whopays.codebook import Codebook
 from whopays.corpus.checking import load_corpus

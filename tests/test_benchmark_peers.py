@@ -16,7 +16,7 @@ import lexicon
 import peer_runs
 import peer_spacy
 import peer_tables
-from peer_models import HeadOptions, LinearHead, few_shot, fit_head, sentence_spans
+from peer_heads import HeadOptions, LinearHead, few_shot, fit_head, sentence_spans
 from peer_runs import Fit, Settings, Store, fit_key, fitted, size_on_disk
 from whopays.codebook import Codebook
 from whopays.corpus.markup import Example
