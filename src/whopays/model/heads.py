@@ -36,8 +36,11 @@ class Heads:
 
     def sentence_scores(self, encoding: Encoding) -> Floats:
         """The calibrated probability of each label for a sentence, shape (labels,)."""
-        pooled = pool(encoding.states, self.attention.astype(np.float32)).astype(np.float64)
-        return self.calibrate((self.sentence_weights * pooled).sum(axis=1) + self.sentence_bias)
+        return self.pooled_scores(pool(encoding.states, self.attention.astype(np.float32)))
+
+    def pooled_scores(self, pooled: Singles) -> Floats:
+        """The same from what `pool` made of the sentence, shape (labels, width)."""
+        return self.calibrate((self.sentence_weights * pooled.astype(np.float64)).sum(axis=1) + self.sentence_bias)
 
     def calibrate(self, logits: Floats) -> Floats:
         """Sentence logits (..., labels) -> calibrated probabilities of the same shape."""

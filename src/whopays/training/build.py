@@ -44,7 +44,7 @@ TUNED_ON = ("train", "statements", "contrast")
 _CALIBRATION_SHARE = 6
 # How often a seed counts in the fit of the heads beside a written passage: the seeds are the texts that the library grew
 # from, and the only ones whose gold three readings agreed on. A compromise: leaving one seed out, 20 scores higher still
-# (models/EXPERIMENTS.md), at the price of labels that the seeds seldom carry. seed_lodo.py chooses it inside each fold.
+# (models/EXPERIMENTS.md), at the price of labels that the seeds seldom carry.
 SEED_WEIGHT = 5.0
 
 

@@ -69,9 +69,7 @@ def _rows(sentences: Sequence[LabelledSentence], vocabulary: int) -> Any:
     return csr_matrix((np.ones(starts[-1]), np.concatenate(columns), starts), shape=shape)
 
 
-def _fit(
-    rows: Any, positive: npt.NDArray[np.bool_], options: FitOptions
-) -> tuple[npt.NDArray[np.float64], float]:
+def _fit(rows: Any, positive: npt.NDArray[np.bool_], options: FitOptions) -> tuple[npt.NDArray[np.float64], float]:
     from sklearn.linear_model import LogisticRegression
 
     fitted = LogisticRegression(C=options.gate_c, max_iter=1000).fit(rows, positive)
