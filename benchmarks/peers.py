@@ -2,12 +2,12 @@
 
     python benchmarks/peers.py --base-mpnet FOLDER --work build/peers [--peers lexicon,tfidf] [--gold NAME=FILE ...]
 
-Every peer is fitted on the splits train, statements, contrast and seed, tuned as its documentation advises, with thresholds chosen by the
-same means as whopays' (`peer_models`, `peer_spacy` and `lexicon` say how); whopays' model folders are taken as they are, and it
-is said whether they were fitted on the same files. Scored: the held-out passages, the held-out whole documents, and any further
-gold file. Fitted peers and their predictions are kept in ``--work``, so that an interrupted run goes on. Speed is measured
-afresh, each system in turns with whopays. Needs the `train` and `benchmark` extras; ``--base-mpnet`` is a
-sentence-transformers folder of all-mpnet-base-v2, without which the peers on mpnet are left out.
+Every peer is fitted on the splits train, statements, contrast and seed, tuned as its documentation advises, with thresholds
+chosen by the same means as whopays' (`peer_models`, `peer_spacy` and `lexicon` say how); whopays' model folders are taken as
+they are, and it is said whether they were fitted on the same files. Scored: the held-out passages, the held-out whole
+documents, and any further gold file. Fitted peers and their predictions are kept in ``--work``, so that an interrupted run
+goes on. Speed is measured afresh, each system in turns with whopays. Needs the `train` and `benchmark` extras; ``--base-
+mpnet`` is a sentence-transformers folder of all-mpnet-base-v2, without which the peers on mpnet are left out.
 """
 
 from __future__ import annotations
