@@ -71,13 +71,14 @@ class Ledger:
                 self._append({"kind": "session", "number": self._sessions})
                 self.sync()
         except BaseException:
-            self._stream.close()
+            self.__exit__()
             raise
 
     def __enter__(self) -> Ledger:
         return self
 
     def __exit__(self, *_: object) -> None:
+        # What could not be written before cannot be written now; that was said already.
         with contextlib.suppress(OSError):
             self._stream.close()
 

@@ -30,6 +30,7 @@ _ENVIRONMENT = {
     "TOKENIZERS_PARALLELISM": "false",
     "ARROW_DEFAULT_MEMORY_POOL": "system",
 }
+_ENDING = 2.0  # seconds that a child which closed its pipe has to be gone
 _LENGTH = 8  # bytes in front of each message
 _PDEATHSIG = 1  # PR_SET_PDEATHSIG, see prctl(2)
 
@@ -130,8 +131,11 @@ class Child:
         return message
 
     def _died(self) -> ChildDiedError:
-        self.kill()
-        code = self._process.wait()
+        try:
+            code = self._process.wait(_ENDING)
+        except subprocess.TimeoutExpired:
+            self.kill()
+            code = self._process.wait()
         if code >= 0:
             return ChildDiedError(f"exit status {code}")
         try:
