@@ -26,7 +26,7 @@ Signature = tuple[int, int] | None
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """What reading may take: ``seconds`` until the next document of a file, ``memory`` in bytes for a file.
+    """What reading may take: ``seconds`` of work until the next document of a file, ``memory`` in bytes for a file.
 
     Raises `UsageError` unless both are positive.
     """

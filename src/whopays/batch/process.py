@@ -17,6 +17,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
 from typing import IO, Any
@@ -78,6 +79,15 @@ class Channel:
                 stream.close()
 
 
+@dataclass(frozen=True, slots=True)
+class _Wait:
+    """How long a child may take over an answer, since when, and what it had worked by then, all in seconds."""
+
+    seconds: float
+    since: float
+    worked: float | None
+
+
 class Child:
     """The parent's end of a child that runs ``serve(channel, options)`` of a module.
 
@@ -98,8 +108,7 @@ class Child:
         assert self._process.stdin is not None
         assert self._process.stdout is not None
         self._channel = Channel(self._process.stdout, self._process.stdin)
-        #: When the parent gives up waiting, on the clock of `time.monotonic`; None while it does not wait.
-        self.deadline: float | None = None
+        self._wait: _Wait | None = None
         #: Why the parent ended it: "time", "memory" or "".
         self.ended_for = ""
         #: The most memory it was seen to hold since `reset`, in bytes.
@@ -118,14 +127,17 @@ class Child:
             raise self._died() from None
 
     def receive(self, seconds: float | None = None) -> dict[str, Any]:
-        """The next answer. Raises `ChildDiedError` if the child ends first, or a `Watch` ends it after ``seconds``."""
-        self.deadline = None if seconds is None else time.monotonic() + seconds
+        """The next answer. Raises `ChildDiedError` if the child ends first, or a `Watch` ends it after ``seconds``.
+
+        These are seconds of work, so that a busy machine changes no outcome; a child that waits gets four times as long.
+        """
+        self._wait = None if seconds is None else _Wait(seconds, time.monotonic(), self._worked())
         try:
             message = self._channel.receive()
         except (OSError, ValueError):
             message = None
         finally:
-            self.deadline = None
+            self._wait = None
         if message is None:
             raise self._died()
         return message
@@ -142,6 +154,22 @@ class Child:
             return ChildDiedError(f"signal {signal.Signals(-code).name}")
         except ValueError:
             return ChildDiedError(f"signal {-code}")
+
+    def overdue(self) -> bool:
+        """Whether it takes longer over an answer than it may."""
+        wait = self._wait
+        if wait is None or (waited := time.monotonic() - wait.since) < wait.seconds:
+            return False
+        worked = self._worked()
+        return worked is None or wait.worked is None or worked - wait.worked > wait.seconds or waited > 4 * wait.seconds
+
+    def _worked(self) -> float | None:
+        """The seconds that a processor has worked on it; None where that cannot be told."""
+        try:
+            fields = Path(f"/proc/{self.pid}/stat").read_text().rpartition(")")[2].split()
+            return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+        except (OSError, ValueError, IndexError, AttributeError):
+            return None
 
     def resident(self) -> int:
         """The memory it holds now, in bytes; 0 where that cannot be told."""
@@ -175,7 +203,7 @@ class Watch:
         threading.Thread(target=self._look, daemon=True).start()
 
     def add(self, child: Child, limited: bool) -> None:
-        """Watch a child's deadline and, if ``limited``, its memory."""
+        """Watch a child's time and, if ``limited``, its memory."""
         with self._lock:
             self._children[child] = limited
             stopped = self._stopped.is_set()
@@ -198,10 +226,8 @@ class Watch:
         while not self._stopped.wait(self._interval):
             with self._lock:
                 children = list(self._children.items())
-            now = time.monotonic()
             for child, limited in children:
-                deadline = child.deadline
-                if deadline is not None and now > deadline:
+                if child.overdue():
                     child.ended_for = child.ended_for or "time"
                     child.kill()
                 elif limited:
