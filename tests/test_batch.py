@@ -538,6 +538,18 @@ def test_a_child_that_does_not_start_is_a_death_with_its_reason() -> None:
     child.close()
 
 
+def test_a_child_imports_nothing_from_the_folder_it_is_started_in(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "json.py").write_text("open('ran', 'w')", encoding="utf-8")
+    monkeypatch.chdir(tmp_path)
+    child = Child("whopays.no_such_module", {})
+    with pytest.raises(ChildDiedError):
+        child.receive()
+    child.close()
+    assert not (tmp_path / "ran").exists()
+
+
 # -- places that cannot be written -----------------------------------------------------------------------------------
 
 
@@ -635,6 +647,6 @@ def test_progress_names_files_rate_time_left_and_problems(terminal: bool, monkey
         progress.saw(DocumentRead("a", 1, "a", "", "", (), ()))
         progress.saw(FileRead("a", 1, 1, None, Problem("reading", "RecordError", "broken")))
         words = progress.line()
-    assert re.fullmatch(r"3 of 4 files, \d+\.\d documents/s, 0 s left, 1 problems", words)
+    assert re.fullmatch(r"3 of 4 files, \d+\.\d documents/s, 0 s left, 1 with problems", words)
     assert ("\x1b[" in stream.text) == terminal
     assert terminal or all(line.startswith("whopays: ") for line in stream.text.splitlines())

@@ -215,4 +215,5 @@ def _stream(output: str | None) -> Iterator[IO[bytes]]:
     except OSError as error:
         raise UsageError(f"{output}: cannot write there ({error.strerror}); give another --output.") from None
     finally:
-        partial.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):
+            partial.unlink(missing_ok=True)

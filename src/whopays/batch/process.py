@@ -97,7 +97,8 @@ class Child:
     def __init__(self, module: str, options: Mapping[str, Any]) -> None:
         settings = {**options, "module": module, "parent": os.getpid(), "path": sys.path}
         self._process = subprocess.Popen(
-            [sys.executable, "-c", _START, json.dumps(settings)],
+            # -P: nothing is imported from the folder that this runs in, which may be one of hostile files.
+            [sys.executable, "-P", "-c", _START, json.dumps(settings)],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,

@@ -79,7 +79,7 @@ class Progress:
         if self._bytes_done:
             parts.append(f"{_duration(seconds * (self._bytes - self._bytes_done) / self._bytes_done)} left")
         if self._problems:
-            parts.append(f"{self._problems:,} problems")
+            parts.append(f"{self._problems:,} with problems")
         return ", ".join(parts)
 
     def _write(self, line: str) -> None:
