@@ -32,7 +32,7 @@ from whopays.batch.process import Child, ChildDiedError, Watch
 from whopays.batch.reading_process import over_memory, sign
 from whopays.errors import ReaderCrashError, RunError, TaggingError, TimeLimitError, UsageError
 
-_MOST_WAITING = 8_000_000  # code points that are read but not tagged
+_MOST_WAITING = 1_000_000  # code points that are read but not tagged, for each worker
 _MOST_EVENTS = 256
 _GROUP, _GROUP_SIZE = 16, 20_000  # parts and code points that are sent to a process at once
 _TRIES = 3
@@ -214,7 +214,7 @@ class _Run:
             if key in self._claimed or self._job.done(part["hash"]):
                 return
             self._claimed.add(key)
-            while self._waiting and self._waiting_size > _MOST_WAITING and not self._stopped:
+            while self._waiting and self._waiting_size > _MOST_WAITING * self._workers and not self._stopped:
                 self._changed.wait()
             heapq.heappush(self._waiting, _Waiting(-len(part["text"]), next(self._ages), part))
             self._waiting_size += len(part["text"])

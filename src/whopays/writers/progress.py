@@ -26,6 +26,9 @@ class Progress:
         self._total = self._bytes = 0
         self._files = self._bytes_done = self._documents = self._problems = 0
         self._before = 0
+        self._read = self._left = 0
+        self._tagged: set[bytes] = set()
+        self._waiting: dict[bytes, int] = {}
         self._started = self._told = time.monotonic()
         self._bar: Bar | None = None
         self._task: TaskID | None = None
@@ -59,25 +62,41 @@ class Progress:
         """See `whopays.batch.run.Observer`."""
         if isinstance(event, DocumentRead):
             self._documents += 1
+            for part in event.parts:
+                self._read += part.length
+                key = _key(part.hash)
+                if key not in self._tagged and key not in self._waiting:
+                    self._waiting[key] = part.length
+                    self._left += part.length
         elif isinstance(event, FileRead):
             self._files += 1
             self._bytes_done += self._sizes.get(event.file, 0)
             self._problems += event.problem is not None
-        elif isinstance(event, PartFailed):
-            self._problems += 1
+        else:
+            self._tagged.add(_key(event.hash))
+            self._left -= self._waiting.pop(_key(event.hash), 0)
+            self._problems += isinstance(event, PartFailed)
         if self._bar is not None and self._task is not None:
-            self._bar.update(self._task, total=self._bytes, completed=self._bytes_done, description=self.line())
+            self._bar.update(
+                self._task, total=self._bytes, completed=self._bytes_done * self._share, description=self.line()
+            )
         elif time.monotonic() - self._told >= _LINES_APART:
             self._told = time.monotonic()
             self._write(self.line())
 
+    @property
+    def _share(self) -> float:
+        """The share of the text read that is tagged."""
+        return 1 - self._left / self._read if self._read else 1.0
+
     def line(self) -> str:
         """Files done of all, documents a second, time left, and problems, in words."""
         seconds = max(time.monotonic() - self._started, 1e-3)
-        parts = [f"{self._before + self._files:,} of {self._before + self._total:,} files"]
-        parts.append(f"{self._documents / seconds:.1f} documents/s")
-        if self._bytes_done:
-            parts.append(f"{_duration(seconds * (self._bytes - self._bytes_done) / self._bytes_done)} left")
+        share = self._share
+        parts = [f"{self._before + int(self._files * share):,} of {self._before + self._total:,} files"]
+        parts.append(f"{self._documents * share / seconds:.1f} documents/s")
+        if done := self._bytes_done * share:
+            parts.append(f"{_duration(seconds * (self._bytes - done) / done)} left")
         if self._problems:
             parts.append(f"{self._problems:,} with problems")
         return ", ".join(parts)
@@ -87,6 +106,10 @@ class Progress:
             self._bar.console.print(f"whopays: {line}", highlight=False)
         else:
             print(f"whopays: {line}", file=self._stream, flush=True)
+
+
+def _key(hash: str) -> bytes:
+    return bytes.fromhex(hash[:16])
 
 
 def _duration(seconds: float) -> str:
