@@ -13,12 +13,13 @@ from whopays.tagger import Tagger, load, model_folder
 
 @pytest.fixture(scope="session")
 def tagger() -> Tagger:
-    return load(threads=2)
+    """The quick model, for what holds with any."""
+    return load("small", threads=2)
 
 
 @pytest.fixture(scope="session")
-def small_tagger() -> Tagger:
-    return load("small", threads=2)
+def best_tagger() -> Tagger:
+    return load(threads=2)
 
 
 @pytest.fixture(scope="session")

@@ -160,6 +160,21 @@ def test_tests_examples_and_models_are_not_imported_by_the_package() -> None:
         assert not roots & {"tests", "benchmarks", "examples", "scripts", "pytest", "hypothesis"}, name
 
 
+@pytest.mark.parametrize("name", MODULES)
+def test_nothing_is_pickled(name: str) -> None:
+    roots = {target.split(".")[0] for _, target in imports(TREES[name])}
+    assert not roots & {"pickle", "cloudpickle", "dill", "joblib", "marshal", "shelve", "multiprocessing"}
+
+
+def test_engines_know_neither_the_writers_nor_each_other() -> None:
+    engines = [name for name in INSIDE if name in ("batch.local", "batch.ray")]
+    assert engines
+    for name in engines:
+        found = own_imports(name)
+        assert not [target for target in found if target.startswith("writers") or target in engines], name
+        assert "batch.ledger" not in found, "what is kept is the same for all engines"
+
+
 @pytest.mark.parametrize(
     ("statement", "absent"),
     [
@@ -168,6 +183,11 @@ def test_tests_examples_and_models_are_not_imported_by_the_package() -> None:
             "from whopays import Result, Span, Codebook, Example, WhopaysError",
             ["numpy", "spacy", "onnxruntime", *HEAVY],
         ),
+        (
+            "import whopays.batch.reading_process",
+            ["numpy", "spacy", "onnxruntime", "pyarrow", "lxml", "rich", "datasets", *HEAVY],
+        ),
+        ("import whopays.batch.run", ["numpy", "spacy", "onnxruntime", "pyarrow", "rich", "ray", *HEAVY]),
         ("from whopays import Tagger, load, read, segment", ["sklearn", "pandas", "datasets", *HEAVY]),
     ],
 )

@@ -31,8 +31,8 @@ def of_kind(kind: str) -> list[Case]:
 
 
 @pytest.fixture(scope="module")
-def outcomes(tagger: Tagger) -> list[Outcome]:
-    return judge(tagger, CASES)
+def outcomes(best_tagger: Tagger) -> list[Outcome]:
+    return judge(best_tagger, CASES)
 
 
 # The cases ----------------------------------------------------------------------------------------------------------

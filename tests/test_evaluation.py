@@ -356,16 +356,16 @@ def test_calibration_error_is_the_mean_distance_weighted_by_size() -> None:
     assert expected_calibration_error(np.array([1.0]), np.array([True])) == 0
 
 
-def test_a_tag_hangs_on_its_evidence(small_tagger: Tagger) -> None:
+def test_a_tag_hangs_on_its_evidence(tagger: Tagger) -> None:
     texts = [
         "The museum opens at nine. Students now pay $5,500 a year in tuition fees. It closes on Mondays.",
         "Hello.",
     ]
-    found = faithfulness(texts, small_tagger)
+    found = faithfulness(texts, tagger)
     assert found.tags >= 1
     assert found.lost == 1
     assert found.comprehensiveness > 0.3
 
 
-def test_texts_without_tags_have_nothing_to_be_faithful_to(small_tagger: Tagger) -> None:
-    assert faithfulness(["The museum opens at nine."], small_tagger).tags == 0
+def test_texts_without_tags_have_nothing_to_be_faithful_to(tagger: Tagger) -> None:
+    assert faithfulness(["The museum opens at nine."], tagger).tags == 0

@@ -157,8 +157,8 @@ FRAGMENTS += [
 
 @settings(max_examples=60, deadline=None)
 @given(st.lists(st.sampled_from(FRAGMENTS) | st.text(max_size=8), max_size=25).map("".join))
-def test_tags_scores_and_quotes_agree_on_any_text(small_tagger: Tagger, text: str) -> None:
-    check(text, small_tagger.tag(text), small_tagger)
+def test_tags_scores_and_quotes_agree_on_any_text(tagger: Tagger, text: str) -> None:
+    check(text, tagger.tag(text), tagger)
 
 
 @pytest.mark.parametrize("text", BLANK, ids=ascii)
@@ -174,14 +174,14 @@ def test_a_text_without_words_is_no_error(tagger: Tagger, text: str) -> None:
     check(text, tagger.tag(text), tagger)
 
 
-def test_a_text_of_300_kilobytes_is_covered_from_its_first_to_its_last_sentence(small_tagger: Tagger) -> None:
+def test_a_text_of_300_kilobytes_is_covered_from_its_first_to_its_last_sentence(tagger: Tagger) -> None:
     # Mostly long strings of letters, such as scraped pages hold: they are few tokens, so that the test is quick.
     blob = " ".join(["x" * 110] * 25) + "\n\n"
     half = blob * (150_000 // len(blob))
     text = f"{CLAIM}\n\n{half}{CLAIM}\n\n{half}{CLAIM}"
     assert len(text) > 299_000
-    result = small_tagger.tag(text)
-    check(text, result, small_tagger)
+    result = tagger.tag(text)
+    check(text, result, tagger)
     starts = [0, text.index(CLAIM, 1), len(text) - len(CLAIM)]
     for start in starts:
         assert any(start <= span.start < span.end <= start + len(CLAIM) for span in result.spans)
@@ -205,10 +205,17 @@ def expected(tagger: Tagger) -> dict[str, Result]:
 
 @pytest.mark.parametrize("threads", [1, 2, 5])
 def test_threads_and_neighbours_change_nothing(expected: dict[str, Result], threads: int) -> None:
-    tagger = load(threads=threads)
+    tagger = load("small", threads=threads)
     texts = list(expected)
     assert tagger.tag_all(texts) == list(expected.values())
     assert [tagger.tag(text) for text in texts] == list(expected.values())
+
+
+def test_the_best_model_too_gives_the_same_tags_whatever_the_threads_and_neighbours(best_tagger: Tagger) -> None:
+    alone = [load(threads=1).tag(text) for text in TEXTS]
+    assert best_tagger.tag_all(TEXTS[::-1]) == alone[::-1]
+    for text, result in zip(TEXTS, alone, strict=True):
+        check(text, result, best_tagger)
 
 
 @pytest.mark.parametrize("seed", range(3))
@@ -287,9 +294,9 @@ def test_a_text_with_a_claim_is_in_scope_and_needs_no_notice(tagger: Tagger) -> 
     assert (data["in_scope"], data["language"], data["notices"]) == (True, "en", [])
 
 
-def test_what_passes_the_gate_gets_the_same_scores_as_without_it(small_tagger: Tagger) -> None:
+def test_what_passes_the_gate_gets_the_same_scores_as_without_it(tagger: Tagger) -> None:
     text = "\n\n".join([*TEXTS, "Preheat the oven and grease a large tin with butter."])
-    gated, ungated = small_tagger.predict_sentences(text), load("small", gate=False).predict_sentences(text)
+    gated, ungated = tagger.predict_sentences(text), load("small", gate=False).predict_sentences(text)
     assert any(not prediction.passed for prediction in gated)
     for one, other in zip(gated, ungated, strict=True):
         assert other.passed
@@ -299,11 +306,11 @@ def test_what_passes_the_gate_gets_the_same_scores_as_without_it(small_tagger: T
             assert not one.scores.any()
 
 
-def test_a_wanted_precision_moves_thresholds_and_says_what_recall_it_costs(small_tagger: Tagger) -> None:
+def test_a_wanted_precision_moves_thresholds_and_says_what_recall_it_costs(tagger: Tagger) -> None:
     strict = load("small", precision=0.9)
-    assert strict.model_id == f"{small_tagger.model_id}+precision=0.9"
+    assert strict.model_id == f"{tagger.model_id}+precision=0.9"
     for label, point in strict.operating_points.items():
-        usual = small_tagger.operating_points[label]
+        usual = tagger.operating_points[label]
         assert point.threshold > 1 or point.precision >= 0.9
         assert point.recall <= usual.recall or point.threshold <= usual.threshold
     assert set(strict.tag(TEXTS[1]).thresholds.values()) == {p.threshold for p in strict.operating_points.values()}

@@ -11,12 +11,14 @@ from importlib.metadata import version
 from whopays.errors import WhopaysError
 
 FORMATS = ("jsonl", "csv", "parquet", "html")
+ENGINES = ("local",)
 OK, SOME_FAILED, WRONG_USAGE = 0, 1, 2
 
 _EXAMPLES = """\
 examples:
   whopays tag report.pdf                       who pays, with quoted evidence
   whopays tag reports/ --output tags.csv       a folder; the format follows the file name
+  whopays tag reports/ --output run/           many documents: tables, report, problems; goes on by --resume
   echo "Students now pay $5,500." | whopays tag -
   whopays evaluate gold.jsonl                  F1 with intervals, for documents, sentences and evidence
 """
@@ -58,12 +60,22 @@ def _parser() -> argparse.ArgumentParser:
         metavar="PATH",
         help="files or folders (PDF, HTML, DOCX, text, tables), or - for standard input",
     )
-    tag.add_argument("--output", metavar="FILE", help="write results there instead of to standard output")
+    tag.add_argument(
+        "--output",
+        metavar="FILE",
+        help="write results there instead of to standard output; a folder (run/) holds a run",
+    )
     tag.add_argument(
         "--format", choices=FORMATS, help="default: by the name of FILE, else text on a terminal and jsonl in a pipe"
     )
     _add_model(tag)
     tag.add_argument("--threads", type=_positive, metavar="N", help="sentences scored at once (default: all cores)")
+    batch = tag.add_argument_group("for a run folder", "with --output run/, which then gets all formats")
+    batch.add_argument("--resume", action="store_true", help="go on with the run that the folder holds")
+    batch.add_argument("--workers", type=_positive, metavar="N", help="processes that tag (default: one a core)")
+    batch.add_argument("--engine", choices=ENGINES, help=f"what runs them (default: {ENGINES[0]})")
+    batch.add_argument("--time-limit", type=_positive, metavar="S", help="seconds to read a document (default: 120)")
+    batch.add_argument("--memory-limit", type=_positive, metavar="MB", help="to read a file in (default: 1000)")
     tag.set_defaults(run=_tag)
 
     evaluate = commands.add_parser("evaluate", help="score the model on labelled texts")
@@ -115,8 +127,19 @@ def _positive(value: str) -> int:
 
 
 def _tag(options: argparse.Namespace) -> int:
-    from whopays.tagging import run
+    from whopays.errors import UsageError
+    from whopays.tagging import RunOptions, is_run_folder, run, run_folder
 
+    of_run = RunOptions(options.engine, options.workers, options.resume, options.time_limit, options.memory_limit)
+    if is_run_folder(options.output):
+        for name, value in (("--format", options.format), ("--threads", options.threads)):
+            if value is not None:
+                raise UsageError(f"found {name} with a run folder, which has all formats and --workers; leave it out.")
+        return run_folder(options.paths, options.output, options.model, options.precision, of_run)
+    if of_run.given():
+        raise UsageError(
+            f"found {', '.join(of_run.given())} without a run folder; end --output in /, as in --output run/."
+        )
     return run(options.paths, options.output, options.format, options.model, options.threads, options.precision)
 
 

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
@@ -32,6 +33,7 @@ OPTIONAL_FILES = ("embeddings.bin",)
 _CHECKED = ("codebook.toml", *ENCODER_FILES, "heads.safetensors")
 _WEIGHTS = ("attention", "sentence_weights", "sentence_bias", "token_weights", "token_bias")
 _MATRICES = ("attention", "sentence_weights", "token_weights")
+_NUMBERS = re.compile(r"\[[\s\d.,e+-]+\]")
 _GATE = {"gate_own": "own", "gate_near": "near"}
 
 
@@ -124,7 +126,9 @@ def save_model(
     }
     manifest |= {"settings": settings, "files": files}
     manifest = {"id": _identifier(manifest), **manifest}
-    (folder / "model.json").write_text(json.dumps(manifest, indent=1) + "\n", encoding="utf-8", newline="\n")
+    # A list of numbers on a line of its own, not each number.
+    text = _NUMBERS.sub(lambda numbers: " ".join(numbers[0].split()), json.dumps(manifest, indent=1))
+    (folder / "model.json").write_text(text + "\n", encoding="utf-8", newline="\n")
     (folder / "README.md").write_text(card, encoding="utf-8", newline="\n")
     return str(manifest["id"])
 

@@ -17,7 +17,7 @@ from whopays.reading.contents import check_file, unreadable
 from whopays.reading.docx import read_docx
 from whopays.reading.html import read_html
 from whopays.reading.pdf import read_pdf
-from whopays.reading.plain import read_plain
+from whopays.reading.plain import PLAIN_SUFFIXES, read_plain
 from whopays.reading.tables import read_csv, read_jsonl, read_parquet
 from whopays.text import Document
 
@@ -35,10 +35,7 @@ _TEXT, _HTML = _single(read_plain), _single(read_html)
 #: File name extensions, in small letters with the dot, and what reads them.
 SUFFIXES: Mapping[str, Reader] = MappingProxyType(
     {
-        ".txt": _TEXT,
-        ".text": _TEXT,
-        ".md": _TEXT,
-        ".markdown": _TEXT,
+        **dict.fromkeys(PLAIN_SUFFIXES, _TEXT),
         ".html": _HTML,
         ".htm": _HTML,
         ".xhtml": _HTML,

@@ -39,7 +39,7 @@ _BYTE_ORDER_MARKS = (
 _MARKUP = re.compile(rb"\s*(?:<!doctype\s+html|<html\b)", re.IGNORECASE)
 # What no text holds; tabs, line ends, form feeds, backspaces (of man pages), the end mark of DOS and escapes do occur.
 _CONTROLS = re.compile(r"[\x00-\x07\x0e-\x19\x1c-\x1f]")
-_SAMPLE = 1 << 16
+SAMPLE = 1 << 16  # bytes or code points from the start that tell what a file is
 
 
 def check_file(path: Path) -> None:
@@ -94,7 +94,7 @@ def check_is_text(path: Path, data: bytes, text: str, expected: str) -> None:
     found = sniff(data)
     if found and found != "an HTML page":
         raise mislabelled(path, found, expected)
-    sample = text[:_SAMPLE]
+    sample = text[:SAMPLE]
     if len(_CONTROLS.findall(sample)) > len(sample) / 100:
         raise mislabelled(path, "binary data", expected)
 
@@ -117,9 +117,26 @@ def decode(data: bytes, declared: str = "") -> str:
     return _guess(data)
 
 
+def is_utf8(path: Path) -> bool:
+    """Whether `decode` would read all of a file as UTF-8; reads it in pieces. Raises `OSError`."""
+    decoder = codecs.getincrementaldecoder("utf-8")()
+    with path.open("rb") as file:
+        piece = file.read(SAMPLE)
+        if _wide_encoding(piece) or any(piece.startswith(mark) for mark, name in _BYTE_ORDER_MARKS if "8" not in name):
+            return False
+        try:
+            while piece:
+                decoder.decode(piece)
+                piece = file.read(1 << 20)
+            decoder.decode(b"", final=True)
+        except UnicodeDecodeError:
+            return False
+    return True
+
+
 def _wide_encoding(data: bytes) -> str:
     """UTF-16 without a byte order mark: every other byte of Western text is zero."""
-    sample = data[: _SAMPLE & ~1]
+    sample = data[: SAMPLE & ~1]
     half = len(sample) // 2
     if half == 0 or sample.count(0) < 0.4 * half:
         return ""
@@ -136,7 +153,7 @@ def _guess(data: bytes) -> str:
     other bytes is often wrong (it reads '£9,250' as 'Ł9,250'); anything else is left to charset_normalizer.
     """
     western = data.decode("cp1252", "replace")
-    letters = [character for character in western[:_SAMPLE] if character.isalpha()]
+    letters = [character for character in western[:SAMPLE] if character.isalpha()]
     if "\ufffd" not in western and sum(letter > "\x7f" for letter in letters) < 0.2 * len(letters):
         return western
     from charset_normalizer import from_bytes

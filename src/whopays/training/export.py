@@ -103,3 +103,6 @@ def _store(model: Any, output: Path) -> None:
         largest = max(model.graph.initializer, key=lambda weights: weights.ByteSize())
         set_external_data(largest, beside.name)
     onnx.save(model, output / "encoder.onnx")
+    if beside.is_file():
+        # onnx makes it readable to its owner alone.
+        beside.chmod((output / "encoder.onnx").stat().st_mode)

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from html import escape
+from shutil import copyfileobj
+from tempfile import SpooledTemporaryFile
 from typing import IO
 
 from whopays.codebook import Codebook
 from whopays.result import Result
 from whopays.text import Document, Span
 
+_HELD = 4_000_000  # bytes
 _POLICY = "default-src 'none'; style-src 'unsafe-inline'"
 _STYLE = """
 :root { color-scheme: light dark; }
@@ -23,25 +26,37 @@ border-bottom: 1px solid #8884; } caption { text-align: left; font-weight: 600; 
 
 
 def write_html(results: Iterable[tuple[Document, Result]], codebook: Codebook, stream: IO[bytes]) -> None:
-    """Write the report; every text in it is escaped, and its policy forbids scripts and requests."""
-    rows: list[str] = []
-    sections: list[str] = []
-    for number, (document, result) in enumerate(results, start=1):
-        name = escape(document.title or result.source or result.id or f"text {number}")
-        cells = "".join(f"<td>{escape(', '.join(result.readings[field]))}</td>" for field in codebook.fields)
-        rows.append(f'<tr><td><a href="#d{number}">{name}</a></td>{cells}</tr>')
-        sections.append(_section(number, name, result, codebook))
-    titles = [group.titles[stance] for group in codebook.groups for stance in group.fields]
-    head = "".join(f"<th scope=col>{escape(title)}</th>" for title in ["document", *titles])
-    page = (
-        f"<!doctype html><html lang=en><head><meta charset=utf-8><title>{escape(codebook.title)}</title>"
-        f'<meta http-equiv="Content-Security-Policy" content="{_POLICY}">'
-        f'<meta name=viewport content="width=device-width"><style>{_STYLE}</style></head><body>'
-        f"<h1>{escape(codebook.title)}</h1>"
-        f"<table><caption>{len(rows)} documents</caption><thead><tr>{head}</tr></thead>"
-        f"<tbody>{''.join(rows)}</tbody></table>{''.join(sections)}</body></html>\n"
-    )
-    stream.write(page.encode("utf-8", "replace"))
+    """Write the report; every text in it is escaped, and its policy forbids scripts and requests.
+
+    What has to wait for the number of documents waits on disk, so that a report may be larger than memory.
+    """
+    number = 0
+    with SpooledTemporaryFile(_HELD) as rows, SpooledTemporaryFile(_HELD) as sections:
+        for number, (document, result) in enumerate(results, start=1):
+            name = escape(document.title or result.source or result.id or f"text {number}")
+            cells = "".join(f"<td>{escape(', '.join(result.readings[field]))}</td>" for field in codebook.fields)
+            rows.write(_encode(f'<tr><td><a href="#d{number}">{name}</a></td>{cells}</tr>'))
+            sections.write(_encode(_section(number, name, result, codebook)))
+        titles = [group.titles[stance] for group in codebook.groups for stance in group.fields]
+        head = "".join(f"<th scope=col>{escape(title)}</th>" for title in ["document", *titles])
+        start = (
+            f"<!doctype html><html lang=en><head><meta charset=utf-8><title>{escape(codebook.title)}</title>"
+            f'<meta http-equiv="Content-Security-Policy" content="{_POLICY}">'
+            f'<meta name=viewport content="width=device-width"><style>{_STYLE}</style></head><body>'
+            f"<h1>{escape(codebook.title)}</h1>"
+            f"<table><caption>{number} documents</caption><thead><tr>{head}</tr></thead><tbody>"
+        )
+        stream.write(_encode(start))
+        rows.seek(0)
+        copyfileobj(rows, stream)
+        stream.write(b"</tbody></table>")
+        sections.seek(0)
+        copyfileobj(sections, stream)
+        stream.write(b"</body></html>\n")
+
+
+def _encode(page: str) -> bytes:
+    return page.encode("utf-8", "replace")
 
 
 def _section(number: int, name: str, result: Result, codebook: Codebook) -> str:
