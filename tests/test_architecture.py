@@ -32,6 +32,8 @@ LAYERS = (
     "tagger",
     "training",
     "evaluation",
+    "annotation",
+    "review",
     "batch",
     "writers",
     "integrations",
