@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
-from typing import overload
+from typing import Any, overload
 
 import numpy as np
 import numpy.typing as npt
 
 from whopays.codebook import Codebook
-from whopays.errors import UsageError
+from whopays.errors import ModelError, UsageError
 from whopays.model.decoding import evidence
 from whopays.model.encoder import Encoding, default_threads
 from whopays.model.folder import Model, load_model
@@ -42,6 +42,8 @@ class Tagger:
             raise UsageError(f"found threads={threads}, expected 1 or more.")
         self._model = model
         self._threads = threads or default_threads()
+        self._given_threads = threads
+        self._source: str | None = None
         self._version = version("whopays")
 
     @property
@@ -76,6 +78,32 @@ class Tagger:
             )
         stream = self._stream(texts)
         return list(stream) if isinstance(texts, list) else stream
+
+    def tag_batch(self, batch: Mapping[str, Any], column: str = "text", prefix: str = "") -> dict[str, list[Any]]:
+        """A batch of texts as columns -> columns of results: for ``Dataset.map(tagger.tag_batch, batched=True)``.
+
+        The texts are in ``column``. The new columns are the readings (such as ``payers``), ``labels``, ``scores``,
+        ``spans``, ``model`` and ``version``, each with ``prefix`` in front of its name. Equal taggers are pickled alike,
+        so that ``map`` finds what it has computed before. Raises `UsageError` if there is no such column, if it holds
+        anything but texts, or if a new column would replace one of the batch.
+        """
+        columns = list(batch)
+        if column not in columns:
+            raise UsageError(
+                f"found the columns {', '.join(columns)}, expected {column!r}; name yours with column=...."
+            )
+        results = self.tag_all(list(batch[column]))
+        names = [*self.codebook.fields, "labels", "scores", "spans", "model", "version"]
+        if taken := [prefix + name for name in names if prefix + name in columns]:
+            raise UsageError(f"the batch has the columns {', '.join(taken)} already; give prefix='predicted_', say.")
+        rows = [result.to_dict() for result in results]
+        return {prefix + name: [row[name] for row in rows] for name in names}
+
+    def __reduce__(self) -> tuple[Callable[..., Tagger], tuple[Any, ...]]:
+        if self._source is None:
+            raise UsageError("only a tagger made by whopays.load() can be pickled: it is loaded again from its folder.")
+        # The version makes no difference to loading, but to what a cache may take for the same.
+        return _reload, (self._source, self.model_id, self._given_threads, self._version)
 
     def predict_sentences(self, text: str | Document) -> list[SentencePrediction]:
         """Every sentence of a text with its scores, in order; `tag` is the summary of this."""
@@ -176,4 +204,14 @@ def load(model: str | Path | None = None, *, codebook: Codebook | None = None, t
     ``codebook``: refuse a model that was made for another one. ``threads``: see `Tagger`.
     Raises `ModelError` if the folder is incomplete, was tampered with, or was made for another codebook.
     """
-    return Tagger(load_model(default_model_folder() if model is None else model, codebook), threads)
+    tagger = Tagger(load_model(default_model_folder() if model is None else model, codebook), threads)
+    tagger._source = "" if model is None else str(Path(model).resolve())
+    return tagger
+
+
+def _reload(source: str, model_id: str, threads: int | None, version: str) -> Tagger:  # noqa: ARG001
+    """A tagger from its pickle. Raises `ModelError` if its folder now holds another model."""
+    tagger = load(source or None, threads=threads)
+    if tagger.model_id != model_id:
+        raise ModelError(f"found the model {tagger.model_id} in {source or 'whopays'}, expected {model_id}; tag anew.")
+    return tagger

@@ -106,8 +106,9 @@ def read_text(path: Path) -> str:
 
 def read_json(path: Path) -> Any:
     """The value that a JSON file holds. Raises `UsageError` if it cannot be opened, `RecordError` if it is no JSON."""
+    content = read_text(path).removeprefix("\ufeff")
     try:
-        return json.loads(read_text(path).removeprefix("\ufeff"))
+        return json.loads(content)
     except (ValueError, RecursionError) as error:
         raise RecordError(f"{path}: not valid JSON ({error}); export the file again.") from None
 
