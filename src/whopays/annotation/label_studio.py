@@ -105,6 +105,8 @@ def write_label_studio(
         task = tasks.setdefault(example.id, {"data": data, "annotations": [], "predictions": []})
         offsets = Offsets(example.text, unit or CODE_POINTS)
         result = [_region(number, span, offsets) for number, span in enumerate(example.spans)]
+        if suggested and not (example.spans or annotation.annotator):
+            continue
         if suggested:
             task["predictions"].append({"model_version": annotation.annotator, "result": result})
         else:

@@ -102,6 +102,6 @@ def _tokens_and_spans(example: Example) -> dict[str, Any]:
 
 
 def prodigy_setup(codebook: Codebook) -> str:
-    """The command that opens the tasks in Prodigy, every character a place where a span may begin or end."""
+    """The command that opens the tasks in Prodigy; the tokens in the tasks are where spans can begin and end."""
     labels = ",".join(codebook.ids)
     return f"prodigy spans.manual DATASET blank:{codebook.language} TASKS.jsonl --label {labels}\n"

@@ -168,7 +168,7 @@ def write_web_annotations(
     page = [
         _annotation(f"{quote(names[item.example.id])}.txt", item.example, span, item.annotator, unit, suggested)
         for item in items
-        for span in item.example.spans or (None,)
+        for span in item.example.spans or (() if suggested else (None,))
     ]
     collection = {
         "@context": _CONTEXT,

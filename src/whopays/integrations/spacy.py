@@ -7,8 +7,10 @@ spaCy's spans are made of tokens, so evidence is widened to whole tokens there.
 
 from __future__ import annotations
 
+import shutil
 import tempfile
 import warnings
+import weakref
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -60,7 +62,6 @@ class WhopaysComponent(Pipe):
         self.spans_key = spans_key
         self._folder = model
         self._tagger: Tagger | None = None
-        self._unpacked: tempfile.TemporaryDirectory[str] | None = None
 
     @property
     def tagger(self) -> Tagger:
@@ -129,10 +130,11 @@ class WhopaysComponent(Pipe):
         content = srsly.msgpack_loads(data)
         if not content["files"]:
             return self._restore(content["cfg"], None)
-        self._unpacked = tempfile.TemporaryDirectory(prefix="whopays-")
+        unpacked = tempfile.mkdtemp(prefix="whopays-")
+        weakref.finalize(self, shutil.rmtree, unpacked, ignore_errors=True)
         for name, file in content["files"].items():
-            (Path(self._unpacked.name) / name).write_bytes(file)
-        return self._restore(content["cfg"], Path(self._unpacked.name))
+            (Path(unpacked) / name).write_bytes(file)
+        return self._restore(content["cfg"], Path(unpacked))
 
     def _cfg(self) -> dict[str, Any]:
         return {"spans_key": self.spans_key, "model": self.tagger.model_id, "codebook": self.tagger.codebook.hash}

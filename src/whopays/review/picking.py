@@ -5,9 +5,9 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from whopays.corpus.markup import Example
 from whopays.errors import UsageError
@@ -122,8 +122,8 @@ def pick(candidates: Sequence[Candidate], count: int) -> list[Candidate]:
     best = sorted(candidates, key=lambda item: (-item.worth, item.example.id))
     distinct = list({item.example.text: item for item in reversed(best)}.values())[::-1]
     pool = sorted(distinct, key=lambda item: (-item.worth, item.example.id))[: _POOL * count]
-    if len(pool) <= 1:
-        return pool
+    if len(pool) <= 1 or not any(item.example.text.strip() for item in pool):
+        return pool[:count]
     vectors = _vectors([item.example.text for item in pool])
     worth = np.array([item.worth for item in pool])
     nearest = np.ones(len(pool))
@@ -137,8 +137,8 @@ def pick(candidates: Sequence[Candidate], count: int) -> list[Candidate]:
     return [pool[index] for index in picked]
 
 
-def _vectors(texts: list[str]) -> npt.NDArray[np.float64]:
+def _vectors(texts: list[str]) -> Any:
     from sklearn.feature_extraction.text import TfidfVectorizer
 
-    # Every text has some token under this pattern, so none is without a vector unless it is empty.
-    return TfidfVectorizer(token_pattern=r"\w+|[^\w\s]", sublinear_tf=True).fit_transform(texts)  # type: ignore[no-any-return]
+    # Marks count as words here, so that only a blank text is without a vector.
+    return TfidfVectorizer(token_pattern=r"\w+|[^\w\s]", sublinear_tf=True).fit_transform(texts)
