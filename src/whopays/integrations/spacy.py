@@ -7,6 +7,7 @@ spaCy's spans are made of tokens, so evidence is widened to whole tokens there.
 
 from __future__ import annotations
 
+import json
 import shutil
 import tempfile
 import warnings
@@ -26,13 +27,12 @@ from whopays.tagger import Tagger, load
 from whopays.text import Span
 
 import_spacy()  # before anything else does, so that it stays without torch
-import srsly  # noqa: E402
 from spacy import displacy  # noqa: E402
 from spacy.language import Language  # noqa: E402
 from spacy.pipeline import Pipe  # noqa: E402
 from spacy.tokens import Doc, SpanGroup  # noqa: E402
 from spacy.tokens import Span as DocSpan  # noqa: E402
-from spacy.util import minibatch  # noqa: E402
+from spacy.util import from_bytes, minibatch, to_bytes  # noqa: E402
 
 KEY = "whopays"
 
@@ -109,7 +109,7 @@ class WhopaysComponent(Pipe):
         """Save what `from_disk` needs: the model folder if it is not the one that comes with whopays, and its id."""
         folder = Path(path)
         folder.mkdir(parents=True, exist_ok=True)
-        srsly.write_json(folder / "cfg", self._cfg())
+        (folder / "cfg").write_text(json.dumps(self._cfg()), encoding="utf-8")
         for name, content in self._files().items():
             (folder / "model").mkdir(exist_ok=True)
             (folder / "model" / name).write_bytes(content)
@@ -118,23 +118,26 @@ class WhopaysComponent(Pipe):
         """Load what `to_disk` saved. Raises `ModelError` if it was made with a model for another codebook."""
         folder = Path(path)
         model = folder / "model"
-        return self._restore(srsly.read_json(folder / "cfg"), model if model.is_dir() else None)
+        return self._restore(
+            json.loads((folder / "cfg").read_text(encoding="utf-8")), model if model.is_dir() else None
+        )
 
-    def to_bytes(self, *, exclude: Iterable[str] = ()) -> bytes:  # noqa: ARG002
+    def to_bytes(self, *, exclude: Iterable[str] = ()) -> bytes:
         """The same as `to_disk`, as bytes."""
-        packed: bytes = srsly.msgpack_dumps({"cfg": self._cfg(), "files": self._files()})
-        return packed
+        return to_bytes({"cfg": self._cfg, "files": self._files}, list(exclude))
 
-    def from_bytes(self, data: bytes, *, exclude: Iterable[str] = ()) -> WhopaysComponent:  # noqa: ARG002
+    def from_bytes(self, data: bytes, *, exclude: Iterable[str] = ()) -> WhopaysComponent:
         """Load what `to_bytes` gave. Raises `ModelError` if it was made with a model for another codebook."""
-        content = srsly.msgpack_loads(data)
-        if not content["files"]:
-            return self._restore(content["cfg"], None)
+        cfg: dict[str, Any] = {}
+        files: dict[str, bytes] = {}
+        from_bytes(data, {"cfg": cfg.update, "files": files.update}, list(exclude))
+        if not files:
+            return self._restore(cfg, None)
         unpacked = tempfile.mkdtemp(prefix="whopays-")
         weakref.finalize(self, shutil.rmtree, unpacked, ignore_errors=True)
-        for name, file in content["files"].items():
-            (Path(unpacked) / name).write_bytes(file)
-        return self._restore(content["cfg"], Path(unpacked))
+        for name, content in files.items():
+            (Path(unpacked) / name).write_bytes(content)
+        return self._restore(cfg, Path(unpacked))
 
     def _cfg(self) -> dict[str, Any]:
         return {"spans_key": self.spans_key, "model": self.tagger.model_id, "codebook": self.tagger.codebook.hash}
