@@ -13,7 +13,7 @@ import tempfile
 import warnings
 import weakref
 from bisect import bisect_left, bisect_right
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -130,7 +130,8 @@ class WhopaysComponent(Pipe):
         """Load what `to_bytes` gave. Raises `ModelError` if it was made with a model for another codebook."""
         cfg: dict[str, Any] = {}
         files: dict[str, bytes] = {}
-        from_bytes(data, {"cfg": cfg.update, "files": files.update}, list(exclude))
+        setters: dict[str, Callable[[Any], Any]] = {"cfg": cfg.update, "files": files.update}
+        from_bytes(data, setters, list(exclude))
         if not files:
             return self._restore(cfg, None)
         unpacked = tempfile.mkdtemp(prefix="whopays-")
