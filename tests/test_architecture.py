@@ -33,6 +33,8 @@ LAYERS = (
     "tagger",
     "training",
     "evaluation",
+    "annotation",
+    "review",
     "batch",
     "writers",
     "integrations",

@@ -20,6 +20,7 @@ examples:
   whopays tag reports/ --output tags.csv       a folder; the format follows the file name
   whopays tag reports/ --output run/           many documents: tables, report, problems; goes on by --resume
   echo "Students now pay $5,500." | whopays tag -
+  whopays review reports/ --format label-studio --output tasks.json
   whopays evaluate gold.jsonl                  F1 with intervals, for documents, sentences and evidence
 """
 
@@ -98,6 +99,9 @@ def _parser() -> argparse.ArgumentParser:
     train.add_argument("--name", default="custom", help="the model's name (default: custom)")
     train.set_defaults(run=_train)
 
+    _add_review(commands)
+    _add_convert(commands)
+
     corpus = commands.add_parser("corpus", help="compile and check a corpus of marked passages")
     actions = corpus.add_subparsers(required=True, metavar="ACTION")
     for name, text in (
@@ -117,6 +121,48 @@ def _add_model(command: argparse.ArgumentParser) -> None:
     command.add_argument(
         "--precision", type=float, metavar="P", help="give a label only with this precision, such as 0.9 (costs recall)"
     )
+
+
+_ANNOTATION_FORMATS = ("corpus", "label-studio", "doccano", "prodigy", "web-annotation", "brat", "bio")
+_UNITS = ("code-points", "utf-16")
+
+
+def _add_review(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    review = commands.add_parser("review", help="pick passages for people to annotate, or take their answers")
+    review.add_argument("paths", nargs="*", metavar="PATH", help="files or folders to pick passages from, as for tag")
+    review.add_argument("--gold", nargs="+", default=[], metavar="FILE.jsonl", help="labelled texts to pick from, too")
+    review.add_argument("--answers", nargs="+", metavar="FILE", help="take answers from the tool instead of picking")
+    review.add_argument("--format", choices=_ANNOTATION_FORMATS, required=True, help="the tool that people use")
+    review.add_argument("--output", metavar="FILE", help="where passages go; with --answers, the corpus file to write")
+    review.add_argument("--count", type=_positive, default=50, metavar="N", help="passages to pick (default: 50)")
+    review.add_argument("--model", default="default", metavar="NAME", help="default, small, or a model folder")
+    review.add_argument("--other-model", metavar="NAME", help="prefer passages on which this model disagrees")
+    review.add_argument(
+        "--suggest", action="store_true", help="show the model's spans, to be corrected (default: none)"
+    )
+    review.add_argument("--prefer", metavar="NAME", help="with --answers: whose answer counts where people differ")
+    review.add_argument("--offsets", choices=_UNITS, help="with --answers: what the tool counts, if not the usual")
+    review.set_defaults(run=_review)
+
+
+def _add_convert(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    convert = commands.add_parser("convert", help="convert annotations from one tool's format to another's")
+    convert.add_argument("input", metavar="IN", help="a file, or a folder for brat and web-annotation")
+    convert.add_argument("--from", dest="source", choices=_ANNOTATION_FORMATS, required=True, metavar="FORMAT")
+    convert.add_argument(
+        "--to",
+        dest="target",
+        choices=_ANNOTATION_FORMATS,
+        required=True,
+        metavar="FORMAT",
+        help=", ".join(_ANNOTATION_FORMATS),
+    )
+    convert.add_argument("--output", required=True, metavar="OUT", help="the file or folder to write")
+    convert.add_argument("--codebook", metavar="FILE.toml", help="the label scheme (default: whopays' own)")
+    convert.add_argument("--annotator", metavar="NAME", help="keep this person's readings only")
+    convert.add_argument("--from-offsets", choices=_UNITS, help="what offsets in IN count, if not the usual")
+    convert.add_argument("--to-offsets", choices=_UNITS, help="what offsets in OUT shall count, if not the usual")
+    convert.set_defaults(run=_convert)
 
 
 def _positive(value: str) -> int:
@@ -162,6 +208,66 @@ def _train(options: argparse.Namespace) -> int:
 
     print(train(options.corpus, options.codebook, options.output, options.encoder, options.name), end="")
     return OK
+
+
+def _review(options: argparse.Namespace) -> int:
+    from pathlib import Path
+
+    from whopays.errors import UsageError
+    from whopays.review.reviewing import Review, take_answers, write_review
+
+    if options.answers:
+        report, problems = take_answers(
+            options.answers, options.format, options.output, options.model, options.prefer, options.offsets
+        )
+        print(report, end="")
+        _warn(problems)
+        return OK
+    if options.output is None:
+        raise UsageError("review needs --output, the file or folder to write passages to; give one.")
+    review = Review(
+        options.paths,
+        options.gold,
+        Path(options.output),
+        options.format,
+        options.count,
+        options.model,
+        options.other_model,
+        options.suggest,
+    )
+    picked, problems = write_review(review)
+    for item in picked:
+        print(f"{item.worth:.2f}  {item.example.id}: {'; '.join(item.reasons) or 'unlike the others'}")
+    _warn(problems)
+    return SOME_FAILED if problems else OK
+
+
+def _convert(options: argparse.Namespace) -> int:
+    from pathlib import Path
+
+    from whopays.annotation import Conversion
+    from whopays.review.reviewing import run_conversion
+
+    conversion = Conversion(
+        Path(options.input),
+        options.source,
+        Path(options.output),
+        options.target,
+        options.from_offsets,
+        options.to_offsets,
+        options.annotator,
+    )
+    summary, skipped = run_conversion(conversion, options.codebook)
+    print(summary, end="")
+    _warn(skipped)
+    return OK
+
+
+def _warn(problems: Sequence[str]) -> None:
+    from whopays.writers.terminal import print_problem
+
+    for problem in problems:
+        print_problem(problem)
 
 
 def _compile(options: argparse.Namespace) -> int:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import html
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from typing import Any
 
+from whopays.errors import RecordError
 from whopays.text import Span
 
 
@@ -77,6 +78,22 @@ class Result:
             "in_scope": self.in_scope,
             "notices": list(self.notices),
         }
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> Result:
+        """The result that `to_dict` made into a dict; ``thresholds`` are kept if the dict has them.
+
+        Raises `RecordError` if the dict lacks a field or holds a span that cannot be.
+        """
+        own = {item.name for item in fields(cls)}
+        readings = {name: tuple(values) for name, values in data.items() if name not in own}
+        known = {name: value for name, value in data.items() if name in own}
+        try:
+            spans = tuple(Span(**span) for span in known.pop("spans"))
+            lists = {name: tuple(known.get(name, ())) for name in ("labels", "notices")}
+            return cls(**{**known, **lists, "readings": readings, "spans": spans})
+        except (KeyError, TypeError) as error:
+            raise RecordError(f"this is no result ({error}); expected what Result.to_dict() gives.") from None
 
     def _repr_html_(self) -> str:
         rows = "".join(

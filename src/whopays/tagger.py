@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
-from typing import overload
+from typing import Any, overload
 
 import numpy as np
 import numpy.typing as npt
@@ -77,6 +77,8 @@ class Tagger:
             model = replace(model, heads=heads, id=f"{model.id}+precision={precision:g}")
         self._model = model if gate else replace(model, gate=Gate.open())
         self._threads = threads or default_threads()
+        self._options = {"threads": threads, "precision": precision, "gate": gate}
+        self._source: str | None = None
         self._version = version("whopays")
 
     @property
@@ -120,6 +122,32 @@ class Tagger:
             )
         stream = self._stream(texts)
         return list(stream) if isinstance(texts, list) else stream
+
+    def tag_batch(self, batch: Mapping[str, Any], column: str = "text", prefix: str = "") -> dict[str, list[Any]]:
+        """A batch of texts as columns -> columns of results: for ``Dataset.map(tagger.tag_batch, batched=True)``.
+
+        The texts are in ``column``. The new columns are the readings (such as ``payers``), ``labels``, ``scores``,
+        ``spans``, ``model`` and ``version``, each with ``prefix`` in front of its name. Equal taggers are pickled alike,
+        so that ``map`` finds what it has computed before. Raises `UsageError` if there is no such column, if it holds
+        anything but texts, or if a new column would replace one of the batch.
+        """
+        columns = list(batch)
+        if column not in columns:
+            raise UsageError(
+                f"found the columns {', '.join(columns)}, expected {column!r}; name yours with column=...."
+            )
+        results = self.tag_all(list(batch[column]))
+        names = [*self.codebook.fields, "labels", "scores", "spans", "model", "version"]
+        if taken := [prefix + name for name in names if prefix + name in columns]:
+            raise UsageError(f"the batch has the columns {', '.join(taken)} already; give prefix='predicted_', say.")
+        rows = [result.to_dict() for result in results]
+        return {prefix + name: [row[name] for row in rows] for name in names}
+
+    def __reduce__(self) -> tuple[Callable[..., Tagger], tuple[Any, ...]]:
+        if self._source is None:
+            raise UsageError("only a tagger made by whopays.load() can be pickled: it is loaded again from its folder.")
+        # The version makes no difference to loading, but to what a cache may take for the same.
+        return _reload, (self._source, self.model_id, self._options, self._version)
 
     def predict_sentences(self, text: str | Document) -> list[SentencePrediction]:
         """Every sentence of a text with its scores, in order; `tag` is the summary of this."""
@@ -276,4 +304,15 @@ def load(
     Raises `ModelError` if the folder is incomplete, was tampered with, or was made for another codebook.
     """
     folder = model_folder(model) if isinstance(model, str) and model in MODELS else model
-    return Tagger(load_model(folder, codebook), threads, precision, gate)
+    tagger = Tagger(load_model(folder, codebook), threads, precision, gate)
+    # A model of the package is found by name, wherever the package lies when the tagger is unpickled.
+    tagger._source = str(model) if folder is not model else str(Path(model).resolve())
+    return tagger
+
+
+def _reload(source: str, model_id: str, options: Mapping[str, Any], version: str) -> Tagger:  # noqa: ARG001
+    """A tagger from its pickle. Raises `ModelError` if its folder now holds another model."""
+    tagger = load(source, **options)
+    if tagger.model_id != model_id:
+        raise ModelError(f"found the model {tagger.model_id} in {source}, expected {model_id}; tag anew.")
+    return tagger

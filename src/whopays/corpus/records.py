@@ -27,7 +27,7 @@ def load_examples(path: str | Path, codebook: Codebook) -> list[Example]:
     seen: dict[str, int] = {}
     for number, record in json_lines(path):
         where = f"{path}, line {number}"
-        example = _example(record, codebook, where, default_id=str(number))
+        example = parse_record(record, codebook, where, default_id=str(number))
         if example.id in seen:
             raise RecordError(f"{where}: the id {example.id!r} stands in line {seen[example.id]} too; make ids unique.")
         seen[example.id] = number
@@ -59,7 +59,8 @@ def json_lines(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
             yield number, record
 
 
-def _example(record: dict[str, Any], codebook: Codebook, where: str, default_id: str) -> Example:
+def parse_record(record: dict[str, Any], codebook: Codebook, where: str, default_id: str) -> Example:
+    """One example from its JSON object; ``where`` goes in front of errors. Raises `RecordError` as `load_examples` does."""
     text = record.get("text")
     if not isinstance(text, str):
         found = "no 'text'" if text is None else f"a 'text' of type {type(text).__name__}"

@@ -43,6 +43,27 @@ def krippendorff_alpha(first: npt.NDArray[np.bool_], second: npt.NDArray[np.bool
     return 1 - observed / expected
 
 
+def krippendorff_alpha_with_gaps(readings: npt.NDArray[np.float64]) -> float:
+    """Krippendorff's alpha for any number of readers, nominal data, where not everybody read everything.
+
+    ``readings`` has shape (readers, units), NaN where a reader did not read. Units with fewer than two readings count for
+    nothing. 1.0 if only one value occurs. Equals `krippendorff_alpha` for two readers without gaps.
+    """
+    read = ~np.isnan(readings)
+    paired = read.sum(axis=0) >= 2
+    readings, read = readings[:, paired], read[:, paired]
+    values = np.unique(readings[read])
+    if len(values) < 2:
+        return 1.0
+    per_unit = np.array([np.sum(readings == value, axis=0) for value in values], dtype=np.float64)
+    m = per_unit.sum(axis=0)
+    totals = per_unit.sum(axis=1)
+    n = totals.sum()
+    observed = float(np.sum((m**2 - np.sum(per_unit**2, axis=0)) / (m - 1)))
+    expected = float((n**2 - np.sum(totals**2)) / (n - 1))
+    return 1 - observed / expected
+
+
 def agreement(first: Sequence[Example], second: Sequence[Example], labels: Sequence[str]) -> Agreement:
     """Agreement on the texts whose ids both readers have. Raises `UsageError` if there are none, or if texts differ."""
     other = {example.id: example for example in second}
