@@ -295,7 +295,7 @@ def file_facts(folder: Path) -> dict[str, int]:
 
 def available(mpnet: Path | None, setfit: SetFitOptions) -> dict[str, Callable[[], Peer]]:
     """The peers by name, each made when it is asked for; those on mpnet only where its folder is given."""
-    from whopays.training.build import minilm_folder
+    from whopays.training.bases import minilm_folder
 
     peers: dict[str, Callable[[], Peer]] = {"lexicon": Lexicon, "tfidf": TfIdf}
     bases = [("minilm", "MiniLM", minilm_folder())]

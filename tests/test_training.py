@@ -16,7 +16,7 @@ from whopays.model.folder import file_sha256
 from whopays.tagger import load
 from whopays.training.build import TUNED_ON, Recipe, build, in_calibration
 from whopays.training.finetuning import ATTENTION, TuneOptions, tune_encoder
-from whopays.training.fitting import FitOptions, LabelledSentence, best_thresholds, folds
+from whopays.training.fitting import FitOptions, LabelledSentence, best_thresholds, folds, half_of_best_f1
 from whopays.training.gating import fit_gate
 
 ROOT = Path(__file__).parents[1]
@@ -195,6 +195,10 @@ def test_threshold_separates_where_scores_do():
     thresholds, f1 = best_thresholds(scores, gold, np.array([True]))
     assert 0.2 < thresholds[0] <= 0.7
     assert f1 == [1.0]
+
+
+def test_the_threshold_of_calibrated_scores_is_half_the_best_f1():
+    assert half_of_best_f1([0.8, 0.6, 0.0, 1.0]).tolist() == [0.4, 0.3, 0.05, 0.5]
 
 
 def test_a_label_without_enough_examples_gets_a_threshold_that_is_never_reached():

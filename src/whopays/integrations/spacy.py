@@ -82,7 +82,7 @@ class WhopaysComponent(Pipe):
 
     def pipe(self, stream: Iterable[Doc], *, batch_size: int = 128) -> Iterator[Doc]:
         """Tag many docs, ``batch_size`` at a time, which keeps all threads busy; the order and the results stay."""
-        for docs in minibatch(stream, batch_size):
+        for docs in minibatch(stream, batch_size):  # type: ignore[no-untyped-call]
             try:
                 results = self.tagger.tag_all([doc.text for doc in docs])
             except Exception as error:
@@ -124,7 +124,8 @@ class WhopaysComponent(Pipe):
 
     def to_bytes(self, *, exclude: Iterable[str] = ()) -> bytes:
         """The same as `to_disk`, as bytes."""
-        return to_bytes({"cfg": self._cfg, "files": self._files}, list(exclude))
+        parts: dict[str, Callable[[], Any]] = {"cfg": self._cfg, "files": self._files}
+        return to_bytes(parts, list(exclude))
 
     def from_bytes(self, data: bytes, *, exclude: Iterable[str] = ()) -> WhopaysComponent:
         """Load what `to_bytes` gave. Raises `ModelError` if it was made with a model for another codebook."""
