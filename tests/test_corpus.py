@@ -22,7 +22,7 @@ from whopays.errors import CodebookError, MarkupError, UsageError
 
 CORPUS = Path(__file__).parents[1] / "corpus"
 CODEBOOK = corpus_codebook(CORPUS)
-SPLITS = {"seed", "train", "contrast", "heldout"}
+SPLITS = {"seed", "train", "statements", "contrast", "heldout", "contrast-heldout"}
 # A passage that breaks no rule: 30 words, and a word of its own in each stretch of eight.
 FILLER = (
     "the {0} of the {0} and the {0} is in a {0} that was with the {0} and on the {0} for all of the {0} there is no {0}"
@@ -131,9 +131,12 @@ def test_the_datasets_library_loads_every_split_offline(tmp_path: Path) -> None:
     )
     assert run.returncode == 0, run.stderr
     found = json.loads(run.stdout)
-    assert set(found) == SPLITS
+    # A split's name in datasets may hold no hyphen.
+    assert set(found) == {split.replace("-", "_") for split in SPLITS}
     for split, content in compiled(CORPUS).items():
-        assert found[split] == [json.loads(line) for line in content.decode("utf-8").splitlines()], split
+        assert found[split.replace("-", "_")] == [json.loads(line) for line in content.decode("utf-8").splitlines()], (
+            split
+        )
 
 
 # Compiling ----------------------------------------------------------------------------------------------------------
@@ -230,7 +233,7 @@ PROBLEMS = {
         "== aa country=a year=1 level=b\nThe fee is on the house.\n",
         "train, aa: 6 words, expected 20 to 220.",
     ),
-    "a passage that is too long": (passage("aa", "it is " * 90), "train, aa: 210 words, expected 20 to 220."),
+    "a passage that is too long": (passage("aa", "it is " * 100), "train, aa: 230 words, expected 20 to 220."),
     "a whole document that is too short": (
         passage("aa", attributes="country=a year=1 level=b kind=document"),
         "train, aa: 30 words, expected 600 to 2500.",
@@ -257,7 +260,7 @@ PROBLEMS = {
     ),
     "a pair of one": (
         passage("aa", "{LB|She}", "country=a year=1 level=b pair=p1"),
-        "train, pair p1: 1 members, expected two.",
+        "train, pair p1: found 1 members, expected two, or a set of statements.",
     ),
     "a pair without a contrast": (
         passage("aa", "{LB|She}", "country=a year=1 level=b pair=p1 change=negated")

@@ -532,7 +532,7 @@ def test_training_twice_gives_the_same_bytes_and_a_model_that_tags(
         assert main([*command, "--name", "fees"]) == 0
     assert "24 texts, 32 sentences" in capsys.readouterr().out
     contents = [{file.name: file.read_bytes() for file in folder.iterdir()} for folder in folders]
-    assert sorted(contents[0]) == sorted([*FILES, "README.md"])
+    assert sorted(contents[0]) == sorted([*FILES, "embeddings.bin", "README.md"])
     assert contents[0] == contents[1]
 
     tagger = load(folders[0], codebook=Codebook.load(codebook_file))

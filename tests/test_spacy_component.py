@@ -47,7 +47,7 @@ class OneToken(Whitespace):
 @pytest.fixture(scope="module")
 def nlp(tagger: Tagger) -> Language:
     nlp = spacy.blank("en")
-    component = nlp.add_pipe("whopays")
+    component = nlp.add_pipe("whopays", config={"model": "small"})
     assert isinstance(component, WhopaysComponent)
     component._tagger = tagger
     return nlp
@@ -139,7 +139,7 @@ def test_a_pipeline_survives_disk_and_bytes_and_pickle(nlp: Language, tmp_path: 
     nlp.to_disk(tmp_path / "saved")
     assert not (tmp_path / "saved" / "whopays" / "model").exists()
     copies = [spacy.load(tmp_path / "saved"), spacy.blank("en")]
-    copies[1].add_pipe("whopays")
+    copies[1].add_pipe("whopays", config={"model": "small"})
     copies[1].from_bytes(nlp.to_bytes())
     for copy in copies:
         assert same([copy(CLAIM)], [nlp(CLAIM)])

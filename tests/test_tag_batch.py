@@ -42,7 +42,7 @@ def test_the_second_time_nothing_is_tagged(data: Dataset, tagger: Tagger, monkey
     def refuse(self: Tagger, texts: Any) -> None:
         raise AssertionError("tagged again")
 
-    again = whopays.load(threads=2)
+    again = whopays.load("small", threads=2)
     monkeypatch.setattr(Tagger, "tag_all", refuse)
     second = data.map(again.tag_batch, batched=True)
     assert second.cache_files == first.cache_files
@@ -50,7 +50,7 @@ def test_the_second_time_nothing_is_tagged(data: Dataset, tagger: Tagger, monkey
 
 
 def test_equal_taggers_have_equal_hashes_and_other_models_another(tagger: Tagger, model_copy: Path) -> None:
-    assert Hasher.hash(whopays.load(threads=2).tag_batch) == Hasher.hash(tagger.tag_batch)
+    assert Hasher.hash(whopays.load("small", threads=2).tag_batch) == Hasher.hash(tagger.tag_batch)
     assert Hasher.hash(whopays.load(model_copy, threads=2).tag_batch) != Hasher.hash(tagger.tag_batch)
 
 

@@ -154,13 +154,13 @@ def frozen_problems(folder: Path) -> Iterator[str]:
 
 
 def _table(splits: Mapping[str, Sequence[Example]], codebook: Codebook) -> str:
-    lines = [f"{'split':<10}{'texts':>7}{'free':>6}{'hard':>6}" + "".join(f"{label:>17}" for label in codebook.ids)]
+    lines = [f"{'split':<17}{'texts':>7}{'free':>6}{'hard':>6}" + "".join(f"{label:>17}" for label in codebook.ids)]
     for split, examples in splits.items():
         free = [example for example in examples if not example.spans]
         hard = sum(bool(example.attributes.get("negative")) for example in free)
         counts = Counter(label for example in examples for label in example.labels)
         row = "".join(f"{counts[label]:>17}" for label in codebook.ids)
-        lines.append(f"{split:<10}{len(examples):>7}{len(free):>6}{hard:>6}{row}")
+        lines.append(f"{split:<17}{len(examples):>7}{len(free):>6}{hard:>6}{row}")
     for split, examples in splits.items():
         if split == "seed" or not examples:
             continue

@@ -7,6 +7,7 @@ spaCy's spans are made of tokens, so evidence is widened to whole tokens there.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import shutil
 import tempfile
@@ -72,8 +73,11 @@ class WhopaysComponent(Pipe):
 
     @property
     def labels(self) -> tuple[str, ...]:
-        """The codebook's labels, in its order."""
-        return self.tagger.codebook.ids
+        """The codebook's labels, in its order; none while the model cannot be loaded."""
+        # spaCy asks while it loads a pipeline, before `from_disk` has brought the model along.
+        with contextlib.suppress(ModelError):
+            return self.tagger.codebook.ids
+        return ()
 
     def __call__(self, doc: Doc) -> Doc:
         """Tag one doc."""

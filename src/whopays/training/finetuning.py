@@ -30,6 +30,8 @@ if TYPE_CHECKING:
 # The file with the attention's weights (labels, width), named "attention".
 ATTENTION = "attention.safetensors"
 _MAX_TOKENS = 300
+# The base encoders have positions for 512 tokens, two of them special.
+_MOST_JOINED = 510
 
 
 @dataclass(frozen=True)
@@ -196,7 +198,8 @@ def _varied(passage: _Passage, others: Sequence[_Passage], options: TuneOptions,
     shown = _crop(passage, options.crop, shuffler)
     if shuffler.random() >= options.join:
         return shown
-    return _join(shown, _crop(shuffler.choice(others), options.crop, shuffler))
+    other = _crop(shuffler.choice(others), options.crop, shuffler)
+    return _join(shown, other) if len(shown.ids) + len(other.ids) <= _MOST_JOINED else shown
 
 
 def _join(first: _Passage, second: _Passage) -> _Passage:
