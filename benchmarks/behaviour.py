@@ -27,7 +27,7 @@ def main() -> None:
     parser.add_argument("--failures", type=Path, help="write the failures to this file instead of printing them")
     parser.add_argument("--threads", type=int)
     options = parser.parse_args()
-    tagger = load(options.model, threads=options.threads)
+    tagger = load(options.model or "default", threads=options.threads)
     cases = all_cases()
     outcomes = judge(tagger, cases)
     print(f"{len(cases)} cases ({digest(cases)[:12]}), model {tagger.model_id}\n")

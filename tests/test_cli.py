@@ -52,6 +52,12 @@ class Run:
 Cli = Callable[..., Run]
 
 
+@pytest.fixture(scope="module")
+def tagger(best_tagger: Tagger) -> Tagger:
+    """What the command line uses."""
+    return best_tagger
+
+
 @pytest.fixture
 def cli(capsysbinary: pytest.CaptureFixture[bytes], monkeypatch: pytest.MonkeyPatch) -> Cli:
     """Runs the command line in this process."""

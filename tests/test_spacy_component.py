@@ -159,7 +159,8 @@ def test_a_pipeline_with_a_model_of_its_own_brings_it_along(model_copy: Path, tm
     unpacked.add_pipe("whopays")
     unpacked.from_bytes(packed)
     for copy in (loaded, unpacked):
-        assert [str(span) for span in copy(CLAIM).spans["sc"]] == [str(span) for span in expected.spans["sc"]]
+        doc = copy(CLAIM)
+        assert [str(span) for span in doc.spans["sc"]] == [str(span) for span in expected.spans["sc"]]
 
 
 @pytest.mark.parametrize("key", ["codebook", "model"])

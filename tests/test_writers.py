@@ -84,7 +84,7 @@ def test_a_line_has_exactly_the_keys_of_the_contract(codebook: Codebook) -> None
     data = json.loads(written("jsonl", codebook, example(codebook)))
     assert list(data) == [
         *("id", "source", "sha256", "payers", "evaders", "mechanisms", "labels", "scores", "spans"),
-        *("model", "codebook", "version", "coverage"),
+        *("model", "codebook", "version", "coverage", "language", "in_scope", "notices"),
     ]
     assert data["payers"] == ["learner"]
     assert data["evaders"] == ["employer"]

@@ -23,7 +23,7 @@ _MARK = re.compile(r"[A-Z][A-Z0-9]*")
 # What a result has besides the codebook's fields; a field of the same name would hide it or be hidden.
 _RESULT_NAMES = frozenset(
     """id source sha256 readings labels scores spans model codebook version coverage language in_scope notices
-    thresholds uncertain evidence to_dict""".split()
+    thresholds uncertain evidence to_dict from_dict""".split()
 )
 
 

@@ -21,8 +21,9 @@ class Result:
     attributes: for the default codebook ``payers``, ``evaders`` and ``mechanisms``.
     ``coverage`` is the share of the text's visible characters that was read; it is 1.0, since nothing is truncated.
     ``language`` is the code (ISO 639-1) of the language that most of the text is in; parts in another language than the
-    model's are not tagged. ``in_scope`` is False if no sentence comes near a claim of the kind that the codebook speaks
-    of. ``notices`` says in words what should be known before relying on the result, such as either of these.
+    model's are not tagged. ``in_scope`` is False if no sentence comes near a claim of the kind that the codebook speaks of:
+    the text is about something else, or says nothing of it. ``notices`` says in words what should be known before relying
+    on the result, such as either of these.
     """
 
     id: str

@@ -26,6 +26,8 @@ from whopays.text import Document, Segment, Span
 
 # Documents whose windows are scored together, so that many short texts keep all threads busy.
 _GROUP = 32
+# A sentence with a label's score below this does not come near a claim.
+_NEAR = 0.02
 #: The models that come with the package, by name.
 MODELS = ("default", "small")
 
@@ -232,7 +234,7 @@ class Tagger:
             version=self._version,
             coverage=_coverage(document, found),
             language=_language(found, codebook.language),
-            in_scope=any(p.passed and not p.language for p in found),
+            in_scope=any(_is_near(p) for p in found),
             notices=tuple(_notices(found, codebook.language)),
             thresholds={label: float(t) for label, t in zip(codebook.ids, self._model.heads.threshold, strict=True)},
         )
@@ -242,6 +244,11 @@ def _coverage(document: Document, found: list[SentencePrediction]) -> float:
     visible = len("".join(document.text.split()))
     scored = sum(len("".join(prediction.segment.text.split())) for prediction in found)
     return scored / visible if visible else 1.0
+
+
+def _is_near(prediction: SentencePrediction) -> bool:
+    """Whether a sentence comes near a claim."""
+    return bool(prediction.passed and not prediction.language and prediction.scores.max() >= _NEAR)
 
 
 def _language(found: list[SentencePrediction], expected: str) -> str:
@@ -262,7 +269,7 @@ def _notices(found: list[SentencePrediction], expected: str) -> Iterator[str]:
         names = ", ".join(language for language, _ in foreign.most_common(3))
         share = foreign.total() / total
         yield f"{share:.0%} of the text is in another language ({names}) than the model's ({expected}) and was not tagged."
-    if found and foreign.total() != total and not any(p.passed and not p.language for p in found):
+    if found and foreign.total() != total and not any(_is_near(p) for p in found):
         yield "Out of scope: no sentence comes near a claim that the codebook speaks of."
 
 

@@ -87,5 +87,6 @@ def _schema(codebook: Codebook) -> Any:
         + [(name, strings) for name in codebook.fields]
         + [("labels", strings), ("scores", pa.struct([(label, pa.float64()) for label in codebook.ids]))]
         + [("spans", pa.list_(pa.struct(span))), ("model", pa.string()), ("codebook", pa.string())]
-        + [("version", pa.string()), ("coverage", pa.float64())]
+        + [("version", pa.string()), ("coverage", pa.float64()), ("language", pa.string())]
+        + [("in_scope", pa.bool_()), ("notices", strings)]
     )
