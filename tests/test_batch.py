@@ -12,6 +12,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -43,7 +44,9 @@ NOTHING = "The museum opens at nine."
 def start(*arguments: object, **options: Any) -> subprocess.Popen[str]:
     command = [sys.executable, "-m", "whopays.cli", "tag", "--model", "small", *map(str, arguments)]
     pipes: dict[str, Any] = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True, "errors": "replace"}
-    return subprocess.Popen(command, **{**pipes, **options})
+    # Under a shell that runs the tests in the background Ctrl-C is ignored, and children would inherit that.
+    usual = partial(signal.signal, signal.SIGINT, signal.SIG_DFL)
+    return subprocess.Popen(command, preexec_fn=usual, **{**pipes, **options})
 
 
 def tag(*arguments: object, **options: Any) -> tuple[int, str]:
