@@ -46,7 +46,7 @@ def start(*arguments: object, **options: Any) -> subprocess.Popen[str]:
     pipes: dict[str, Any] = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True, "errors": "replace"}
     # Under a shell that runs the tests in the background Ctrl-C is ignored, and children would inherit that.
     usual = partial(signal.signal, signal.SIGINT, signal.SIG_DFL)
-    return subprocess.Popen(command, preexec_fn=usual, **{**pipes, **options})
+    return subprocess.Popen(command, **{"preexec_fn": usual, **pipes, **options})
 
 
 def tag(*arguments: object, **options: Any) -> tuple[int, str]:
