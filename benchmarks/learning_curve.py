@@ -27,6 +27,7 @@ from whopays.corpus.markup import Example
 from whopays.corpus.records import load_examples
 from whopays.corpus.sentences import labelled_sentences
 from whopays.evaluation.metrics import label_counts, scores
+from whopays.training.finetuning import half_precision_is_fast
 from whopays.training.fitting import FitOptions, best_thresholds, folds
 
 Array = npt.NDArray[np.float64]
@@ -76,7 +77,9 @@ def _embed(groups: Sequence[Sequence[Example]], codebook: Codebook, base: Path) 
     from sentence_transformers import SentenceTransformer
 
     # Half precision: three times as fast on a recent CPU, and the vectors differ by less than the labels do.
-    model = SentenceTransformer(str(base), device="cpu", model_kwargs={"dtype": "bfloat16"})
+    model = SentenceTransformer(
+        str(base), device="cpu", model_kwargs={"dtype": "bfloat16" if half_precision_is_fast() else "float32"}
+    )
     result = []
     for examples in groups:
         rows = [(index, row) for index, e in enumerate(examples) for row in labelled_sentences(e.text, e.spans)]

@@ -14,6 +14,7 @@ from whopays.errors import UsageError
 from whopays.model.encoder import Encoder
 from whopays.model.folder import file_sha256
 from whopays.tagger import load
+from whopays.training.blending import blend_encoder
 from whopays.training.build import TUNED_ON, Recipe, build, in_calibration
 from whopays.training.finetuning import ATTENTION, TuneOptions, tune_encoder
 from whopays.training.fitting import FitOptions, LabelledSentence, best_thresholds, folds, half_of_best_f1
@@ -52,7 +53,7 @@ def tiny_base(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def recipe(base: Path, epochs: int) -> Recipe:
-    return Recipe("tiny", lambda _: base, TuneOptions(epochs=epochs, batch=8))
+    return Recipe("tiny", lambda _: base, TuneOptions(epochs=epochs, batch=8), share=0.5)
 
 
 @pytest.fixture(scope="module")
@@ -107,6 +108,41 @@ def test_tuning_that_was_interrupted_after_an_epoch_ends_with_the_same_weights(t
     for file in ("model.safetensors", ATTENTION):
         assert file_sha256(tmp_path / "whole" / file) == file_sha256(tmp_path / "halves" / file)
     assert not (tmp_path / "halves" / "state.pt").exists()
+
+
+def test_a_blended_encoder_lies_between_the_base_and_the_tuned_one_and_at_the_ends_is_either(tmp_path):
+    from safetensors.numpy import load_file, save_file
+
+    def folder(name, weights):
+        (tmp_path / name).mkdir()
+        save_file(weights, tmp_path / name / "model.safetensors")
+        save_file({"attention": np.full((1, 2), 4.0, np.float32)}, tmp_path / name / ATTENTION)
+        for file in ("config.json", "tokenizer.json"):
+            (tmp_path / name / file).write_text("{}", encoding="utf-8")
+        return tmp_path / name
+
+    places = np.arange(3)
+    base = folder("base", {"layer": np.zeros((2, 2), np.float32), "pooler": np.ones(2, np.float32), "places": places})
+    tuned = folder("tuned", {"layer": np.full((2, 2), 8.0, np.float32), "places": places})
+    for share, value in ((0.0, 0.0), (0.25, 2.0), (1.0, 8.0)):
+        blend_encoder(base, tuned, share, tmp_path / "blend")
+        blended = load_file(tmp_path / "blend" / "model.safetensors")
+        assert (blended["layer"] == value).all()
+        assert (blended["pooler"] == 1).all()
+        assert (blended["places"] == places).all()
+        assert (load_file(tmp_path / "blend" / ATTENTION)["attention"] == 4.0 * share).all()
+
+
+def test_encoders_that_do_not_fit_each_other_are_not_blended(tmp_path):
+    from safetensors.numpy import save_file
+
+    for name, size in (("base", 2), ("tuned", 3)):
+        (tmp_path / name).mkdir()
+        save_file({"layer": np.zeros(size, np.float32)}, tmp_path / name / "model.safetensors")
+    with pytest.raises(UsageError, match=r"layer has the shape \(3,\), expected \(2,\)"):
+        blend_encoder(tmp_path / "base", tmp_path / "tuned", 0.5, tmp_path / "blend")
+    with pytest.raises(UsageError, match=r"found the share 1\.5, expected a number from 0"):
+        blend_encoder(tmp_path / "base", tmp_path / "tuned", 1.5, tmp_path / "blend")
 
 
 def test_no_held_out_text_and_no_seed_reaches_the_encoder():

@@ -16,6 +16,11 @@ _WORD = re.compile(r"\S+")
 _EDGE = ".,;:!?…\"'“”‘’«»()[]{}<>–—-•*·|"
 # A second stretch of the same label in one sentence must be at least this strong beside the first.
 _SECOND = 0.5
+# No quote ends in one of these; in other languages than English the list does nothing.
+_DANGLING = frozenset(
+    "a an the and or but nor of to in on at by for from with without into onto than as that which who whom whose "
+    "their its his her our your my this these those is are was were be been has have had will would shall".split()
+)
 # A quote of one or two words tells a reader nothing; the shortest gold spans have three.
 _SHORTEST = 3
 
@@ -25,7 +30,7 @@ def evidence(text: str, encoding: Encoding, scores: npt.NDArray[np.float64]) -> 
 
     ``scores`` has shape (tokens,): above 0 speaks for the label, below 0 against. The stretches are the runs of whole
     words with the largest sums (maximum subarray, at least three words); a second or third is taken if its sum is at least half
-    of the first's. Punctuation at the edges is left off.
+    of the first's. Punctuation at the edges is left off, and so are articles, prepositions and their like at the end.
     """
     words = [match.span() for match in _WORD.finditer(text)]
     if not words:
@@ -37,10 +42,17 @@ def evidence(text: str, encoding: Encoding, scores: npt.NDArray[np.float64]) -> 
         if chosen and (total < _SECOND * best or total <= 0 or len(chosen) == 3):
             break
         best = best or total
-        chosen.append((first, last))
+        chosen.append((first, _without_dangling(text, words, first, last)))
     spans = (trim(text, words[first][0], words[last][1]) for first, last in sorted(chosen))
     whole = words[0][0], words[-1][1]
     return [span for span in spans if span is not None] or [trim(text, *whole) or whole]
+
+
+def _without_dangling(text: str, words: list[tuple[int, int]], first: int, last: int) -> int:
+    """The last word of a run after words that want another one behind them are left off; the run keeps its shortest length."""
+    while last - first >= _SHORTEST and text[slice(*words[last])].lower() in _DANGLING:
+        last -= 1
+    return last
 
 
 def _word_scores(

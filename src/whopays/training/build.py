@@ -1,4 +1,4 @@
-"""Build a model that comes with whopays from the corpus: tune its base encoder, export it, fit the heads.
+"""Build a model that comes with whopays from the corpus: tune its base encoder, blend it, export it, fit the heads.
 
     python -m whopays.training.build default
     python -m whopays.training.build small
@@ -20,6 +20,7 @@ from whopays.corpus.compiling import corpus_codebook
 from whopays.corpus.markup import Example
 from whopays.errors import UsageError
 from whopays.training.bases import minilm_folder, mpnet_folder
+from whopays.training.blending import blend_encoder
 from whopays.training.export import export_encoder
 from whopays.training.finetuning import ATTENTION, TuneOptions, tune_encoder
 from whopays.training.fitting import FitOptions
@@ -28,15 +29,20 @@ from whopays.training.training import train
 
 @dataclass(frozen=True)
 class Recipe:
-    """What a model is made from. ``base`` gives the folder of its base encoder, unpacked into the given one if need be."""
+    """What a model is made from.
+
+    base: gives the folder of its base encoder, unpacked into the given one if need be. share: how far the encoder goes from
+    the base to the tuned one (`blend_encoder`).
+    """
 
     name: str
     base: Callable[[Path], Path]
     tuning: TuneOptions
+    share: float = 1.0
 
 
 RECIPES = {
-    "default": Recipe("mpnet", mpnet_folder, TuneOptions(epochs=3, encoder_rate=3e-5)),
+    "default": Recipe("mpnet", mpnet_folder, TuneOptions(epochs=3, encoder_rate=3e-5), share=0.5),
     "small": Recipe("minilm", lambda _: minilm_folder(), TuneOptions(epochs=2, encoder_rate=1.5e-4)),
 }
 # Splits that the encoder is tuned on. The seeds are left out, so that leave-one-out on them is honest for the encoder too.
@@ -55,7 +61,7 @@ def in_calibration(example: Example) -> bool:
 
 
 def build(corpus: Path, output: Path, work: Path, card: Path | None, recipe: Recipe, fitting: FitOptions) -> str:
-    """Tune, export and fit; returns the report of the fit. Raises as `tune_encoder`, `export_encoder` and `train`.
+    """Tune, blend, export and fit; returns the report of the fit. Raises as the functions for these steps.
 
     ``card``: a model card in which ``{fit}`` stands for what the fit has to tell, ``{tuning}`` for the settings, and
     ``{scores}`` for what was measured later and lies beside it as ``*.scores.md``.
@@ -67,11 +73,11 @@ def build(corpus: Path, output: Path, work: Path, card: Path | None, recipe: Rec
         raise UsageError(f"{corpus}: the split {', '.join(missing)} is missing; compile the corpus first.")
     pool = [example for name in TUNED_ON for example in splits[name]]
     calibration = [example.id for example in pool if in_calibration(example)]
-    tuned = work / "tuned"
+    base, tuned, blended = recipe.base(work / "base"), work / "tuned", work / "blended"
     if not (tuned / "model.safetensors").is_file():
-        base = recipe.base(work / "base")
         tune_encoder(base, [example for example in pool if not in_calibration(example)], codebook, tuned, recipe.tuning)
-    export_encoder(tuned, output)
+    blend_encoder(base, tuned, recipe.share, blended)
+    export_encoder(blended, output)
     files = [corpus / "data" / f"{name}.jsonl" for name in (*TUNED_ON, "seed")]
 
     def complete(fit: str) -> str:
@@ -80,7 +86,7 @@ def build(corpus: Path, output: Path, work: Path, card: Path | None, recipe: Rec
         scores = (
             measured.read_text(encoding="utf-8").strip() if measured and measured.is_file() else "Not measured yet."
         )
-        for name, text in {"fit": fit, "tuning": str(recipe.tuning), "scores": scores}.items():
+        for name, text in {"fit": fit, "tuning": f"{recipe.tuning}, share={recipe.share}", "scores": scores}.items():
             frame = frame.replace(f"{{{name}}}", text)
         return frame
 
@@ -95,7 +101,7 @@ def build(corpus: Path, output: Path, work: Path, card: Path | None, recipe: Rec
         calibration_ids=calibration,
         weights=weights,
         card=complete,
-        attention=tuned / ATTENTION,
+        attention=blended / ATTENTION,
     )
 
 

@@ -1,0 +1,45 @@
+"""Going part of the way from a base encoder to a tuned one.
+
+Tuning teaches an encoder the task and, with it, the manner of the texts that it was tuned on. Between the base's weights and the
+tuned ones lie encoders that know the task nearly as well and read other texts better (WiSE-FT: Wortsman et al. 2022, "Robust
+fine-tuning of zero-shot models").
+"""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import numpy as np
+
+from whopays.errors import UsageError
+from whopays.training.finetuning import ATTENTION
+
+_WEIGHTS = "model.safetensors"
+
+
+def blend_encoder(base: Path, tuned: Path, share: float, output: Path) -> None:
+    """Write base + ``share`` * (tuned - base), for every weight, to ``output``: a folder as `tune_encoder` writes.
+
+    ``share``: from 0 (the base) to 1 (the tuned encoder). The attention's weights, which the base lacks, are taken to be zero
+    there. Weights that the tuned encoder lacks stay the base's.
+    Raises `UsageError` if the share is out of range, or if a weight has another shape in the tuned encoder than in the base.
+    """
+    from safetensors.numpy import load_file, save_file
+
+    if not 0 <= share <= 1:
+        raise UsageError(f"found the share {share}, expected a number from 0 (the base) to 1 (the tuned encoder).")
+    weights = load_file(base / _WEIGHTS)
+    for name, values in load_file(tuned / _WEIGHTS).items():
+        start = weights.get(name)
+        if start is None or not np.issubdtype(start.dtype, np.floating):
+            continue
+        if start.shape != values.shape:
+            raise UsageError(f"{tuned}: {name} has the shape {values.shape}, expected {start.shape} as in {base}.")
+        weights[name] = (start + share * (values.astype(np.float64) - start)).astype(np.float32)
+    output.mkdir(parents=True, exist_ok=True)
+    for name in ("config.json", "tokenizer.json"):
+        shutil.copyfile(base / name, output / name)
+    attention = load_file(tuned / ATTENTION)["attention"]
+    save_file({"attention": np.asarray(share * attention, dtype=np.float32)}, output / ATTENTION)
+    save_file(weights, output / _WEIGHTS, metadata={"format": "pt"})
