@@ -38,6 +38,7 @@ LAYERS = (
     "batch",
     "writers",
     "integrations",
+    "sklearn",
     "tagging",
     "cli",
 )
