@@ -21,7 +21,7 @@ from whopays.codebook import Codebook
 from whopays.errors import CodebookError, ModelError, RecordError, UsageError
 from whopays.model import decoding
 from whopays.model.decoding import evidence, trim
-from whopays.model.encoder import CONTEXT, WINDOW, Encoder, Encoding, _windows, map_ordered
+from whopays.model.encoder import CONTEXT, WINDOW, Encoder, Encoding, _windows, map_ordered, session_options
 from whopays.model.folder import FORMAT, Model, Parts, load_model, save_model
 from whopays.model.gate import Gate, neighbourhoods
 from whopays.model.heads import Heads, pool
@@ -461,6 +461,28 @@ def test_a_gate_adds_the_weights_of_each_piece_once_and_passes_from_its_threshol
     assert gate.scores(sentences).tolist() == [1.5, 0.0, -0.5]
     assert gate.passes(sentences).tolist() == [True, False, False]
     assert Gate.open().passes(sentences).all()
+
+
+def test_products_of_bytes_are_exact_on_this_processor() -> None:
+    """Without VNNI they saturated in 16 bits, and the large model found nothing in any text."""
+    import onnx
+    import onnxruntime
+
+    size, value, weight = 64, 255, 127
+    weights = onnx.numpy_helper.from_array(np.full((size, 8), weight, dtype=np.int8), "weights")
+    graph = onnx.helper.make_graph(
+        [onnx.helper.make_node("MatMulInteger", ["values", "weights"], ["products"])],
+        "product",
+        [onnx.helper.make_tensor_value_info("values", onnx.TensorProto.UINT8, [1, size])],
+        [onnx.helper.make_tensor_value_info("products", onnx.TensorProto.INT32, [1, 8])],
+        [weights],
+    )
+    model = onnx.helper.make_model(graph, opset_imports=[onnx.helper.make_opsetid("", 17)], ir_version=10)
+    session = onnxruntime.InferenceSession(
+        model.SerializeToString(), session_options(), providers=["CPUExecutionProvider"]
+    )
+    products = session.run(None, {"values": np.full((1, size), value, dtype=np.uint8)})[0]
+    assert products.tolist() == [[size * value * weight] * 8]
 
 
 def test_sentences_that_were_asked_for_get_the_same_vectors_as_without_a_gate(encoder: Encoder) -> None:
