@@ -164,7 +164,9 @@ def file_sha256(path: Path) -> str:
             return hashlib.file_digest(file, "sha256").hexdigest()
     except OSError as error:
         reason = error.strerror or type(error).__name__
-        raise ModelError(f"{path}: {reason}; a model folder holds model.json and {', '.join(_checked(ENCODER_FILES))}.") from None
+        raise ModelError(
+            f"{path}: {reason}; a model folder holds model.json and {', '.join(_checked(ENCODER_FILES))}."
+        ) from None
 
 
 def _manifest(folder: Path) -> dict[str, Any]:

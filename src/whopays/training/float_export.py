@@ -8,7 +8,6 @@ the codebook) lies beside them for `whopays.integrations.transformers`.
 from __future__ import annotations
 
 import json
-import math
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -41,7 +40,9 @@ def export_transformers(folder: str | Path, model: str | Path = "default") -> st
         import torch
         from transformers import AutoModelForTokenClassification
     except ImportError as error:
-        raise UsageError(f"exporting to transformers needs {error.name}; install whopays with its `train` extra.") from None
+        raise UsageError(
+            f"exporting to transformers needs {error.name}; install whopays with its `train` extra."
+        ) from None
 
     source = model_folder(str(model)) if isinstance(model, str) and model in MODELS else Path(model)
     loaded = load_model(source)
@@ -62,10 +63,14 @@ def export_transformers(folder: str | Path, model: str | Path = "default") -> st
         except RuntimeError as error:
             raise UsageError(f"{source}: the encoder's weights do not fit ({' '.join(str(error).split())}).") from None
         # Evidence is where a label's token score is above 0; a class "O" of score 0 says the same by argmax.
-        stock.classifier.weight.copy_(torch.from_numpy(np.vstack([np.zeros((1, loaded.encoder.width)), heads.token_weights])))
+        stock.classifier.weight.copy_(
+            torch.from_numpy(np.vstack([np.zeros((1, loaded.encoder.width)), heads.token_weights]))
+        )
         stock.classifier.bias.copy_(torch.from_numpy(np.concatenate([[0.0], bias])))
         _compare(stock, loaded, source)
     stock.save_pretrained(output)
+    # It is made readable to its owner alone.
+    (output / "model.safetensors").chmod((output / "config.json").stat().st_mode)
     _write_tokenizer(source, output, config)
     name = f"{loaded.id.rsplit('-', 1)[0]}-float"
     settings = {**loaded.settings, "exported_from": loaded.id, "rounding": rounding}
@@ -129,18 +134,19 @@ def _config(graph: Any, weights: dict[str, Floats], source: Path, loaded: Model)
     kinds = {"attention.self.query": BertConfig, "attention.attn.q": MPNetConfig}
     kind = next((found for part, found in kinds.items() if f"encoder.layer.0.{part}.weight" in weights), None)
     if kind is None or not layers:
-        raise UsageError(f"{source}: found an encoder of an unknown kind, expected a BERT or an MPNet; export one of these.")
+        raise UsageError(
+            f"{source}: found an encoder of an unknown kind, expected a BERT or an MPNet; export one of these."
+        )
     vocabulary, width = weights["embeddings.word_embeddings.weight"].shape
     sizes = {
         int(value)
         for node in graph.node
         if node.op_type == "Constant" and "/layer.0/attention/" in node.name
         for value in np.atleast_1d(to_array(node.attribute[0].t))
-        if float(value).is_integer() and 1 < value < width and width % value == 0 and value != math.sqrt(value) ** 2 + 1
+        if float(value).is_integer() and 1 < value < width and width % value == 0
     }
     norms = [node for node in graph.node if node.op_type == "LayerNormalization"]
-    # The root of a head's width occurs beside it where it is a whole number.
-    head = max(sizes)
+    head = max(sizes)  # its root may occur beside it
     names = [OUTSIDE, *loaded.codebook.ids]
     tokenizer = json.loads((source / "tokenizer.json").read_text(encoding="utf-8"))
     special = {token["content"]: token["id"] for token in tokenizer["added_tokens"]}
@@ -202,7 +208,10 @@ def _write_tokenizer(source: Path, output: Path, config: Any) -> None:
 
 def _front_matter(loaded: Model) -> Iterator[str]:
     yield from ("---", "license: apache-2.0", f"language: [{loaded.codebook.language}]", "library_name: transformers")
-    yield from ("pipeline_tag: token-classification", "tags: [whopays, policy-analysis, evidence, token-classification]")
+    yield from (
+        "pipeline_tag: token-classification",
+        "tags: [whopays, policy-analysis, evidence, token-classification]",
+    )
     bases = {"minilm": "sentence-transformers/all-MiniLM-L6-v2", "mpnet": "sentence-transformers/all-mpnet-base-v2"}
     name = loaded.id.rsplit("-", 1)[0]
     if name in bases:
@@ -227,8 +236,8 @@ tag = pipeline("claim-tagging", model="FOLDER")
 tag("Firms no longer pay for training.")["labels"]
 ```
 
-gives whopays' labels, scores and spans. `AutoModelForTokenClassification` loads the evidence heads alone: class 0, "{OUTSIDE}", has
-the score 0, and a token whose score for a label is above it is evidence of that label **if its sentence carries the label**,
+gives whopays' labels, scores and spans. `AutoModelForTokenClassification` loads the evidence heads alone: class 0, "{OUTSIDE}",
+has the score 0, and a token whose score for a label is above it is evidence of that label **if its sentence carries the label**,
 which these classes cannot tell. A token can be evidence of several labels: read the scores one by one, without a softmax.
 
 What follows is the card of the model that this one was exported from.
