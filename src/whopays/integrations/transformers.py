@@ -66,7 +66,7 @@ class ClaimTaggingPipeline(Pipeline):
             raise UsageError(f"found {type(input_).__name__}, expected a str, or a list of them.")
         return {"text": input_}
 
-    def _forward(self, input_tensors: dict[str, Any], **_: Any) -> dict[str, Any]:
+    def _forward(self, input_tensors: dict[str, Any], **_: Any) -> Any:
         texts = input_tensors["text"]
         if isinstance(texts, str):
             return {"result": self.tagger.tag(texts).to_dict()}

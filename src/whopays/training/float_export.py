@@ -54,7 +54,7 @@ def export_transformers(folder: str | Path, model: str | Path = "default") -> st
     graph = onnx.load(source / "encoder.onnx").graph
     weights, rounding = _weights(graph)
     config = _config(graph, weights, source, loaded)
-    stock = AutoModelForTokenClassification.from_config(config).eval()
+    stock = AutoModelForTokenClassification.from_config(config).eval()  # type: ignore[no-untyped-call]
     heads = loaded.heads
     bias = heads.token_bias - heads.token_offset
     with torch.no_grad():
