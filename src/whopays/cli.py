@@ -103,6 +103,11 @@ def build_parser() -> argparse.ArgumentParser:
     _add_review(commands)
     _add_convert(commands)
 
+    export = commands.add_parser("export-transformers", help="write a model as a folder that transformers loads")
+    export.add_argument("folder", metavar="FOLDER", help="the folder to write")
+    export.add_argument("--model", default="default", metavar="NAME", help="default, small, or a model folder")
+    export.set_defaults(run=_export)
+
     corpus = commands.add_parser("corpus", help="compile and check a corpus of marked passages")
     actions = corpus.add_subparsers(required=True, metavar="ACTION")
     for name, text in (
@@ -208,6 +213,13 @@ def _train(options: argparse.Namespace) -> int:
     from whopays.training.training import train
 
     print(train(options.corpus, options.codebook, options.output, options.encoder, options.name), end="")
+    return OK
+
+
+def _export(options: argparse.Namespace) -> int:
+    from whopays.training.float_export import export_transformers
+
+    print(export_transformers(options.folder, options.model))
     return OK
 
 

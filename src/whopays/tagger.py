@@ -128,6 +128,9 @@ class Tagger:
     def tag_batch(self, batch: Mapping[str, Any], column: str = "text", prefix: str = "") -> dict[str, list[Any]]:
         """A batch of texts as columns -> columns of results: for ``Dataset.map(tagger.tag_batch, batched=True)``.
 
+        Give ``map`` also ``features=tagger.batch_features(dataset)``: it takes the types of new columns from the first batch,
+        where a label's list may be empty in every row.
+
         The texts are in ``column``. The new columns are the readings (such as ``payers``), ``labels``, ``scores``,
         ``spans``, ``model`` and ``version``, each with ``prefix`` in front of its name. Equal taggers are pickled alike,
         so that ``map`` finds what it has computed before. Raises `UsageError` if there is no such column, if it holds
@@ -140,10 +143,40 @@ class Tagger:
             )
         results = self.tag_all(list(batch[column]))
         names = [*self.codebook.fields, "labels", "scores", "spans", "model", "version"]
-        if taken := [prefix + name for name in names if prefix + name in columns]:
-            raise UsageError(f"the batch has the columns {', '.join(taken)} already; give prefix='predicted_', say.")
+        self._refuse_taken(columns, names, prefix)
         rows = [result.to_dict() for result in results]
         return {prefix + name: [row[name] for row in rows] for name in names}
+
+    def batch_features(self, dataset: Any, prefix: str = "") -> Any:
+        """The `datasets.Features` of a dataset with the columns that `tag_batch` adds, for ``Dataset.map(features=...)``.
+
+        ``dataset``: a `datasets.Dataset`, an `IterableDataset` that knows its features, or `Features`. ``prefix``: as for
+        `tag_batch`. Raises `UsageError` if the dataset does not know its features or has one of the columns already.
+        """
+        from datasets import Features, List, Value
+
+        own = dataset if isinstance(dataset, Features) else getattr(dataset, "features", None)
+        if own is None:
+            raise UsageError(
+                f"found no features in a {type(dataset).__name__}, expected those of its columns; "
+                "give datasets.Features, or leave features= out for a stream that does not know them."
+            )
+        words = List(Value("string"))
+        place = {"label": Value("string"), "start": Value("int64"), "end": Value("int64"), "text": Value("string")}
+        new = {
+            **dict.fromkeys([*self.codebook.fields, "labels"], words),
+            "scores": dict.fromkeys(self.codebook.ids, Value("float64")),
+            "spans": List({**place, "score": Value("float64")}),
+            "model": Value("string"),
+            "version": Value("string"),
+        }
+        self._refuse_taken(own, new, prefix)
+        return Features({**own, **{prefix + name: kind for name, kind in new.items()}})
+
+    @staticmethod
+    def _refuse_taken(columns: Iterable[str], names: Iterable[str], prefix: str) -> None:
+        if taken := [prefix + name for name in names if prefix + name in columns]:
+            raise UsageError(f"the batch has the columns {', '.join(taken)} already; give prefix='predicted_', say.")
 
     def __reduce__(self) -> tuple[Callable[..., Tagger], tuple[Any, ...]]:
         if self._source is None:

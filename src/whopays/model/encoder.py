@@ -64,18 +64,23 @@ class Encoder:
 
     def __init__(self, folder: Path) -> None:
         import onnxruntime
-        from tokenizers import Tokenizer
 
         try:
             self._session = onnxruntime.InferenceSession(
                 str(folder / "encoder.onnx"), session_options(), providers=["CPUExecutionProvider"]
             )
+        except Exception as error:  # onnxruntime raises its own, undocumented types
+            raise _unusable(folder, error) from None
+        self.width = int(self._session.get_outputs()[0].shape[-1])
+        self._read_tokenizer(folder)
+
+    def _read_tokenizer(self, folder: Path) -> None:
+        from tokenizers import Tokenizer
+
+        try:
             self._tokenizer: Tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
-        except Exception as error:  # onnxruntime and tokenizers raise their own, undocumented types
-            reason = " ".join(str(error).split())
-            raise ModelError(
-                f"{folder}: cannot load the encoder ({reason}); build or install the model again."
-            ) from None
+        except Exception as error:  # tokenizers raises plain Exception
+            raise _unusable(folder, error) from None
         self._tokenizer.no_truncation()
         self._tokenizer.no_padding()
         special = self._tokenizer.encode("", add_special_tokens=True).ids
@@ -84,7 +89,6 @@ class Encoder:
                 f"{folder}: the tokenizer adds {len(special)} special tokens, expected a first and a last one."
             )
         self._first, self._last = special
-        self.width = int(self._session.get_outputs()[0].shape[-1])
         self.vocabulary = self._tokenizer.get_vocab_size()
 
     def tokenize(self, segment: str) -> Tokens:
@@ -138,9 +142,21 @@ class Encoder:
             done += 1
 
     def _run(self, ids: npt.NDArray[np.int64]) -> Floats:
-        sequence = np.concatenate([[self._first], ids, [self._last]])[None]
+        return self._states(self.sequence(ids))[0, 1:-1]
+
+    def sequence(self, ids: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+        """Word pieces (tokens,) -> what the model reads, (1, tokens + 2): the same between the first and the last token."""
+        return np.concatenate([[self._first], ids, [self._last]])[None]
+
+    def _states(self, sequence: npt.NDArray[np.int64]) -> Floats:
+        """Token ids (1, tokens), special ones included -> vectors (1, tokens, width): what another runtime overrides."""
         output = self._session.run(["states"], {"input_ids": sequence, "attention_mask": np.ones_like(sequence)})[0]
-        return np.asarray(output, dtype=np.float32)[0, 1:-1]
+        return np.asarray(output, dtype=np.float32)
+
+
+def _unusable(folder: Path, error: Exception) -> ModelError:
+    reason = " ".join(str(error).split())
+    return ModelError(f"{folder}: cannot load the encoder ({reason}); build or install the model again.")
 
 
 def session_options() -> Any:

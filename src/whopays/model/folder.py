@@ -14,6 +14,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
@@ -29,8 +30,9 @@ from whopays.model.operating import Curves
 
 FORMAT = "whopays-model/2"
 ENCODER_FILES = ("encoder.onnx", "embeddings.bin", "tokenizer.json")
+#: The same of a model that was exported for transformers, which is read by `whopays.integrations.transformers`.
+TRANSFORMERS_FILES = ("config.json", "model.safetensors", "tokenizer.json")
 OPTIONAL_FILES = ("embeddings.bin",)
-_CHECKED = ("codebook.toml", *ENCODER_FILES, "heads.safetensors")
 _WEIGHTS = ("attention", "sentence_weights", "sentence_bias", "token_weights", "token_bias")
 _MATRICES = ("attention", "sentence_weights", "token_weights")
 _NUMBERS = re.compile(r"\[[\s\d.,e+-]+\]")
@@ -59,15 +61,20 @@ class Model:
     settings: dict[str, Any]
 
 
-def load_model(folder: str | Path, codebook: Codebook | None = None) -> Model:
-    """Load and verify a model folder.
+def load_model(
+    folder: str | Path,
+    codebook: Codebook | None = None,
+    files: Sequence[str] = ENCODER_FILES,
+    encoder: Callable[[Path], Encoder] = Encoder,
+) -> Model:
+    """Load and verify a model folder; ``files`` are those that ``encoder`` reads, where they are another runtime's.
 
     Raises `ModelError` if a file is missing or its checksum is wrong, if the folder has another format, or if it was
     made for another codebook than the one given.
     """
     folder = Path(folder)
     manifest = _manifest(folder)
-    for name in _CHECKED:
+    for name in _checked(files):
         expected = manifest["files"].get(name)
         if expected is None and name in OPTIONAL_FILES:
             continue
@@ -87,13 +94,19 @@ def load_model(folder: str | Path, codebook: Codebook | None = None) -> Model:
             f"{folder}: made for the codebook {own.name!r} ({own.hash}), expected {codebook.name!r} ({codebook.hash}); "
             "load it without a codebook, or train a model for yours with `whopays train`."
         )
-    encoder = Encoder(folder)
-    parts = _parts(folder, manifest, own, encoder)
-    return Model(manifest["id"], own, encoder, parts.heads, parts.gate, parts.curves, manifest.get("settings", {}))
+    runtime = encoder(folder)
+    parts = _parts(folder, manifest, own, runtime)
+    return Model(manifest["id"], own, runtime, parts.heads, parts.gate, parts.curves, manifest.get("settings", {}))
 
 
 def save_model(
-    folder: str | Path, name: str, codebook_text: str, parts: Parts, settings: dict[str, Any], card: str
+    folder: str | Path,
+    name: str,
+    codebook_text: str,
+    parts: Parts,
+    settings: dict[str, Any],
+    card: str,
+    encoder_files: Sequence[str] = ENCODER_FILES,
 ) -> str:
     """Write fitted parts, codebook, card and manifest beside the encoder already in ``folder``; returns the model's id.
 
@@ -107,7 +120,7 @@ def save_model(
     arrays |= {key: getattr(parts.gate, name) for key, name in _GATE.items()}
     weights = {key: np.ascontiguousarray(array, dtype=np.float32) for key, array in arrays.items()}
     (folder / "heads.safetensors").write_bytes(save(weights))
-    present = [file for file in _CHECKED if file not in OPTIONAL_FILES or (folder / file).is_file()]
+    present = [file for file in _checked(encoder_files) if file not in OPTIONAL_FILES or (folder / file).is_file()]
     files = {file: file_sha256(folder / file) for file in present}
     codebook = Codebook.parse(codebook_text)
     # Rounded, because the last digits of an iterative fit depend on the machine, and nobody reads them.
@@ -133,6 +146,11 @@ def save_model(
     return str(manifest["id"])
 
 
+def _checked(encoder_files: Sequence[str]) -> tuple[str, ...]:
+    """The files whose checksums the manifest holds."""
+    return ("codebook.toml", *encoder_files, "heads.safetensors")
+
+
 def _identifier(manifest: dict[str, Any]) -> str:
     """Name and hash of a manifest; the hash covers everything in it but the id itself."""
     content = {key: value for key, value in manifest.items() if key != "id"}
@@ -146,7 +164,9 @@ def file_sha256(path: Path) -> str:
             return hashlib.file_digest(file, "sha256").hexdigest()
     except OSError as error:
         reason = error.strerror or type(error).__name__
-        raise ModelError(f"{path}: {reason}; a model folder holds model.json and {', '.join(_CHECKED)}.") from None
+        raise ModelError(
+            f"{path}: {reason}; a model folder holds model.json and {', '.join(_checked(ENCODER_FILES))}."
+        ) from None
 
 
 def _manifest(folder: Path) -> dict[str, Any]:

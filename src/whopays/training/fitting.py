@@ -144,22 +144,41 @@ def fit_sentence_heads(
     example counts in the fit of the sentence heads, by index (default 1). ``attention``: what the sentences were pooled with.
     Raises `UsageError` if no label has enough positive sentences.
     """
-    from threadpoolctl import threadpool_limits
-
     if not sentences:
         raise UsageError(f"found no sentence in {len(examples)} texts, expected some; write more examples.")
     features = np.stack([s.pooled for s in sentences])
     labels = np.stack([s.labels for s in sentences])
     owners = np.array([s.example for s in sentences])
+    unseen = unseen_parts(examples, options, calibration)
+    counts = np.array([weights.get(int(owner), 1.0) for owner in owners])
+    return fit_vectors(features, labels, owners, codebook.ids, options, unseen, not calibration, counts, attention)
+
+
+def fit_vectors(
+    features: Singles,
+    labels: Bools,
+    owners: npt.NDArray[np.int64],
+    names: Sequence[str],
+    options: FitOptions,
+    unseen: Sequence[npt.NDArray[np.int64]],
+    refit: bool,
+    counts: Floats,
+    attention: Floats | None = None,
+) -> Fit:
+    """What `fit_sentence_heads` does, from vectors (items, labels, width) and labels (items, labels), named ``names``.
+
+    ``owners``: (items,), the text of each item. ``unseen``: texts that are scored by what is fitted on the others, part by part;
+    ``refit`` fits on everything afterwards. ``counts``: (items,), how often each counts. Raises `UsageError` as there.
+    """
+    from threadpoolctl import threadpool_limits
+
     enough = (labels.sum(axis=0) >= max(options.min_positive, 2)) & ~labels.all(axis=0)
     if not enough.any():
         raise UsageError(
             f"found at most {int(labels.sum(axis=0).max(initial=0))} positive sentences for any label, "
             f"expected {options.min_positive} or more for at least one, and sentences without it; write more examples."
         )
-    unseen = unseen_parts(examples, options, calibration)
-    scored = np.zeros(len(sentences), dtype=np.bool_)
-    counts = np.array([weights.get(int(owner), 1.0) for owner in owners])
+    scored = np.zeros(len(labels), dtype=np.bool_)
     # One thread: sums in another order would change the last bits, and with them the bytes of the model.
     with threadpool_limits(limits=1):
         logits = np.zeros(labels.shape)
@@ -170,7 +189,7 @@ def fit_sentence_heads(
                 matrix, bias = _fit_linear(features[kept], labels[kept], counts[kept], options.sentence_c, enough)
                 logits[held_out] = np.einsum("slw,lw->sl", features[held_out], matrix) + bias
                 scored |= held_out
-        if not calibration:
+        if refit:
             matrix, bias = _fit_linear(features, labels, counts, options.sentence_c, enough)
         slope, intercept = _platt(logits[scored], labels[scored], enough)
     zeros = np.zeros(len(enough))
@@ -187,7 +206,7 @@ def fit_sentence_heads(
             "threshold": point.threshold,
             "f1": round(2 * point.precision * point.recall / max(point.precision + point.recall, 1e-9), 3),
         }
-        for i, (label, point) in enumerate(zip(codebook.ids, curves.at(thresholds), strict=True))
+        for i, (label, point) in enumerate(zip(names, curves.at(thresholds), strict=True))
     }
     return Fit(replace(heads, threshold=thresholds), curves, report)
 
