@@ -22,6 +22,7 @@ MOST_LINES = 400
 LAYERS = (
     "errors",
     "text",
+    "starter",
     "language",
     "codebook",
     "corpus",
@@ -31,8 +32,8 @@ LAYERS = (
     "model",
     "result",
     "tagger",
-    "training",
     "evaluation",
+    "training",
     "annotation",
     "review",
     "batch",

@@ -21,6 +21,7 @@ examples:
   whopays tag reports/ --output run/           many documents: tables, report, problems; goes on by --resume
   echo "Students now pay $5,500." | whopays tag -
   whopays review reports/ --format label-studio --output tasks.json
+  whopays init mycodebook/                     labels of your own; then: whopays train
   whopays evaluate gold.jsonl                  F1 with intervals, for documents, sentences and evidence
 """
 
@@ -88,18 +89,10 @@ def build_parser() -> argparse.ArgumentParser:
     evaluate.add_argument("--format", choices=("text", "json"), default="text")
     evaluate.set_defaults(run=_evaluate)
 
-    train = commands.add_parser("train", help="fit a model's heads on labelled texts")
-    train.add_argument(
-        "--corpus", nargs="+", required=True, metavar="FILE.jsonl", help="labelled texts, as for evaluate"
-    )
-    train.add_argument("--codebook", required=True, metavar="FILE.toml", help="the label scheme")
-    train.add_argument("--output", required=True, metavar="FOLDER", help="the model folder to write")
-    train.add_argument(
-        "--encoder", metavar="FOLDER", help="a folder with encoder.onnx and tokenizer.json (default: whopays' own)"
-    )
-    train.add_argument("--name", default="custom", help="the model's name (default: custom)")
-    train.set_defaults(run=_train)
-
+    init = commands.add_parser("init", help="begin a codebook of your own: a folder with a template and labelled texts")
+    init.add_argument("folder", metavar="FOLDER", help="a new or empty folder")
+    init.set_defaults(run=_init)
+    _add_train(commands)
     _add_review(commands)
     _add_convert(commands)
 
@@ -127,6 +120,33 @@ def _add_model(command: argparse.ArgumentParser) -> None:
     command.add_argument(
         "--precision", type=float, metavar="P", help="give a label only with this precision, such as 0.9 (costs recall)"
     )
+
+
+def _add_train(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    train = commands.add_parser("train", help="make a model for a codebook from labelled texts")
+    train.add_argument(
+        "--corpus", nargs="+", required=True, metavar="FILE.jsonl", help="labelled texts, as for evaluate"
+    )
+    train.add_argument("--codebook", required=True, metavar="FILE.toml", help="the label scheme")
+    train.add_argument("--output", required=True, metavar="FOLDER", help="the model folder to write")
+    train.add_argument(
+        "--encoder",
+        metavar="NAME",
+        help="the encoder of default or small, or a folder with encoder.onnx and tokenizer.json (default: default)",
+    )
+    train.add_argument("--name", default="custom", help="the model's name (default: custom)")
+    train.add_argument("--held-out", metavar="FILE.jsonl", help="labelled texts to score the finished model on")
+    train.add_argument(
+        "--no-cross-validation",
+        dest="cross_validation",
+        action="store_false",
+        help="do not measure the fit on unseen texts (for thousands of texts, much quicker)",
+    )
+    tuning = train.add_argument_group("tuning the encoder first", "slower; needs the train extra")
+    tuning.add_argument("--fine-tune", action="store_true", help="tune an encoder on the corpus, too")
+    tuning.add_argument("--base", metavar="FOLDER", help="the transformers encoder to tune (default: MiniLM)")
+    tuning.add_argument("--epochs", type=_positive, metavar="N", help="passes over the corpus (default: 10)")
+    train.set_defaults(run=_train)
 
 
 _ANNOTATION_FORMATS = ("corpus", "label-studio", "doccano", "prodigy", "web-annotation", "brat", "bio")
@@ -209,10 +229,37 @@ def _evaluate(options: argparse.Namespace) -> int:
     return OK
 
 
-def _train(options: argparse.Namespace) -> int:
-    from whopays.training.training import train
+def _init(options: argparse.Namespace) -> int:
+    from pathlib import Path
 
-    print(train(options.corpus, options.codebook, options.output, options.encoder, options.name), end="")
+    from whopays.starter import start
+
+    for path in start(options.folder):
+        print(path)
+    print(f"Next: edit the codebook, then train as {Path(options.folder) / 'README.md'} says.", file=sys.stderr)
+    return OK
+
+
+def _train(options: argparse.Namespace) -> int:
+    from whopays.errors import UsageError
+
+    common = {"name": options.name, "cross_validation": options.cross_validation, "held_out": options.held_out}
+    if not options.fine_tune:
+        from whopays.training.training import train
+
+        given = [name for name in ("base", "epochs") if getattr(options, name) is not None]
+        if given:
+            raise UsageError(f"found --{', --'.join(given)} without --fine-tune; add it, or leave that out.")
+        print(train(options.corpus, options.codebook, options.output, options.encoder, **common), end="")
+        return OK
+    from pathlib import Path
+
+    from whopays.training.tuned import OwnTuning, train_tuned
+
+    if options.encoder is not None:
+        raise UsageError("found --encoder with --fine-tune, which makes an encoder of its own; give --base instead.")
+    tuning = OwnTuning(None if options.base is None else Path(options.base), options.epochs or OwnTuning.epochs)
+    print(train_tuned(options.corpus, options.codebook, options.output, tuning, **common), end="")
     return OK
 
 

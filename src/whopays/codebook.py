@@ -156,7 +156,7 @@ class Codebook:
             )
         except KeyError as error:
             raise CodebookError(
-                f"{where}the key {error} is missing; see `corpus/codebook.toml` for a full example."
+                f"{where}the key {error} is missing; `whopays init FOLDER` writes a full example."
             ) from None
         except (TypeError, AttributeError) as error:
             raise CodebookError(f"{where}the file has an unexpected shape ({error}).") from None

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import shutil
+from collections import Counter
 from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any
 
 import numpy as np
 from safetensors.numpy import load_file
@@ -16,11 +16,21 @@ from whopays.codebook import Codebook
 from whopays.corpus.markup import Example
 from whopays.corpus.records import load_examples
 from whopays.errors import UsageError
+from whopays.evaluation.evaluating import evaluate, format_evaluation
 from whopays.model.encoder import Encoder
-from whopays.model.folder import ENCODER_FILES, OPTIONAL_FILES, Parts, save_model
-from whopays.tagger import model_folder
-from whopays.training.fitting import Fit, FitOptions, encode_examples, fit_heads
+from whopays.model.folder import ENCODER_FILES, OPTIONAL_FILES, Parts, load_model, save_model
+from whopays.tagger import MODELS, Tagger, model_folder
+from whopays.training.crossvalidating import RememberingEncoder, cross_validate
+from whopays.training.fitting import FitOptions, encode_examples, fit_heads
 from whopays.training.gating import fit_gate
+from whopays.training.reporting import (
+    fit_table,
+    held_out_section,
+    model_card,
+    scores_record,
+    unseen_table,
+    validation_section,
+)
 
 
 def train(
@@ -34,34 +44,26 @@ def train(
     weights: Mapping[str, float] = MappingProxyType({}),
     card: Callable[[str], str] = str,
     attention: Path | None = None,
+    cross_validation: bool = False,
+    held_out: str | Path | None = None,
 ) -> str:
     """Fit heads on a frozen encoder and write a model folder; returns a report for people.
 
-    ``encoder``: a folder with encoder.onnx and tokenizer.json (default: the encoder of the model that comes with
-    whopays). ``calibration_ids``: see `fit_heads`; needed where the encoder was tuned on the corpus. ``weights``: how often
-    an example counts, by id (default 1). ``card`` completes the model card's text. ``attention``: the file that
-    `tune_encoder` left beside the encoder (default: all tokens of a sentence count alike). The same input gives the same
-    bytes. Raises `UsageError` if the corpus is empty or too small, `RecordError` for a broken line, `CodebookError` and
-    `ModelError` for the files they name.
+    ``encoder``: the name of a model that comes with whopays, whose encoder is taken, or a folder with encoder.onnx and
+    tokenizer.json (default: the default model's). ``calibration_ids``: see `fit_heads`; needed where the encoder was tuned on
+    the corpus. ``weights``: how often an example counts, by id (default 1). ``card`` completes the model card's text.
+    ``attention``: the file that `tune_encoder` left beside the encoder (default: all tokens of a sentence count alike).
+    ``cross_validation``: also score the fit on texts that it has not seen (`cross_validate`), in five times the time; the
+    scores go into the report, the card and the manifest. ``held_out``: a file of labelled texts that the finished model is
+    scored on, likewise. The same input gives the same bytes. Raises `UsageError` if the corpus is empty or too small or a
+    held-out text is in it, `RecordError` for a broken line, `CodebookError` and `ModelError` for the files they name.
     """
     options = options or FitOptions()
     codebook = Codebook.load(codebook_path)
-    examples = [example for path in corpus for example in load_examples(path, codebook)]
-    if not examples:
-        raise UsageError(f"{', '.join(map(str, corpus))}: found no examples, expected labelled texts.")
-    source = Path(encoder) if encoder is not None else model_folder("default")
+    examples, tests = load_texts(corpus, held_out, codebook)
     output = Path(output)
-    try:
-        output.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise UsageError(f"{output}: cannot make this folder ({error.strerror}); give another --output.") from None
-    if source.resolve() != output.resolve():
-        for file in ENCODER_FILES:
-            if (source / file).is_file():
-                shutil.copyfile(source / file, output / file)
-            elif file not in OPTIONAL_FILES:
-                raise UsageError(f"{source}: {file} is missing; give the folder of an exported encoder or of a model.")
-    model = Encoder(output)
+    _place_encoder(encoder, output)
+    model = RememberingEncoder(output) if cross_validation else Encoder(output)
     focus = None if attention is None else load_file(attention)["attention"].astype(np.float64)
     sentences = encode_examples(examples, codebook, model, focus)
     calibration = {index for index, example in enumerate(examples) if example.id in set(calibration_ids)}
@@ -77,59 +79,75 @@ def train(
         "token_c": options.token_c,
         "seed": options.seed,
     }
+    unseen = None
+    if cross_validation:
+        unseen = cross_validate(examples, sentences, codebook, model, options, calibration, counts, focus)
+        settings["cross_validation"] = scores_record(unseen)
     text = Path(codebook_path).read_text(encoding="utf-8")
-    identifier = save_model(
-        output,
-        name,
-        text,
-        Parts(fit.heads, gate, fit.curves),
-        settings,
-        card(_card(name, codebook, examples, fit, settings)),
-    )
-    lines = [f"{identifier}: {len(examples)} texts, {len(sentences)} sentences, written to {output}", ""]
-    lines.append(_report_table(fit.report, options))
-    return "\n".join(lines) + "\n"
+    parts = Parts(fit.heads, gate, fit.curves)
+    frame = model_card(name, codebook, examples, fit, settings)
+    if unseen is not None:
+        frame += validation_section(unseen, settings)
+    identifier = save_model(output, name, text, parts, settings, card(frame))
+    tested = None
+    if held_out is not None:
+        # By what was written, as it will be loaded; then written again with its scores.
+        tested = evaluate(tests, Tagger(load_model(output)))
+        settings["held_out"] = {"file": Path(held_out).name, **scores_record(tested)}
+        frame += held_out_section(tested, Path(held_out).name)
+        identifier = save_model(output, name, text, parts, settings, card(frame))
+    head = f"{identifier}: {len(examples)} texts, {len(sentences)} sentences, written to {output}\n\n"
+    if unseen is None:
+        head += fit_table(fit.report, options)
+    else:
+        head += unseen_table(fit.report, unseen, examples, options, settings)
+    if tested is not None:
+        head += f"\nheld out, {Path(held_out or '').name}: " + format_evaluation(tested)
+    return head
 
 
-def _report_table(report: dict[str, Any], options: FitOptions) -> str:
-    rows = [f"{'label':<18}{'positive sentences':>19}{'threshold':>11}{'F1, unseen':>16}"]
-    for label, row in report.items():
-        few = "  too few examples: never given" if row["positive_sentences"] < max(options.min_positive, 2) else ""
-        rows.append(f"{label:<18}{row['positive_sentences']:>19}{row['threshold']:>11.2f}{row['f1']:>16.3f}{few}")
-    return "\n".join(rows)
+def load_texts(
+    corpus: Sequence[str | Path], held_out: str | Path | None, codebook: Codebook
+) -> tuple[list[Example], list[Example]]:
+    """The texts to learn from and those to be scored on.
+
+    Raises `UsageError` if there are none, if ids occur in two files, or if a text is in both; `RecordError` for a broken line.
+    """
+    examples = [example for path in corpus for example in load_examples(path, codebook)]
+    if not examples:
+        raise UsageError(f"{', '.join(map(str, corpus))}: found no examples, expected labelled texts.")
+    if repeated := [id for id, count in Counter(example.id for example in examples).items() if count > 1]:
+        raise UsageError(f"{', '.join(map(str, corpus))}: found the id {repeated[0]!r} in two files; make ids unique.")
+    tests = [] if held_out is None else load_examples(held_out, codebook)
+    if held_out is not None and not tests:
+        raise UsageError(f"{held_out}: found no examples, expected labelled texts.")
+    known = {" ".join(example.text.split()) for example in examples}
+    if shared := [example.id for example in tests if " ".join(example.text.split()) in known]:
+        raise UsageError(
+            f"{held_out}: {len(shared)} held-out texts ({', '.join(shared[:3])}{', ...' if shared[3:] else ''}) are in the "
+            "corpus too, and would be scored by a model that has seen them; take them out of one of the two."
+        )
+    return examples, tests
 
 
-def _card(name: str, codebook: Codebook, examples: Sequence[Example], fit: Fit, settings: dict[str, Any]) -> str:
-    free = sum(not example.spans for example in examples)
-    points = fit.curves.at(fit.heads.threshold)
-    rows = "\n".join(
-        f"| {label} | {row['positive_sentences']:.0f} | {row['threshold']:.2f} | {point.precision:.2f} | {point.recall:.2f} "
-        f"| {row['f1']:.2f} |"
-        for (label, row), point in zip(fit.report.items(), points, strict=True)
-    )
-    data = "\n".join(f"- `{file}`, SHA-256 {digest}…" for file, digest in settings["data"].items())
-    parts = settings["calibration_texts"]
-    unseen = f"{parts} texts kept from the fit" if parts else f"{settings['folds']}-fold out-of-fold scores"
-    gate = settings["gate"]
-    told = (
-        f"lets {gate['passed']:.0%} of their sentences pass, and {gate['recall']:.1%} of those with a label"
-        if gate
-        else "is open: too few sentences with a label to fit one"
-    )
-    return f"""# {name}
-
-A tagger for the codebook *{codebook.title}* ({codebook.name} {codebook.version}, {codebook.hash}). Fitted by `whopays train`.
-
-Data: {len(examples)} texts, {free} of them without any claim, {settings["sentences"]} sentences.
-
-{data}
-
-Settings: logistic regression on sentence vectors (C = {settings["sentence_c"]}) and on token vectors inside labelled
-sentences (C = {settings["token_c"]}), Platt scaling and thresholds on {unseen}, seed {settings["seed"]}. The gate {told}.
-
-The figures below are for sentences of the same unseen texts, on which the thresholds were chosen: an upper bound, not a test.
-
-| label | positive sentences | threshold | precision | recall | F1 |
-|---|---|---|---|---|---|
-{rows}
-"""
+def _place_encoder(encoder: str | Path | None, output: Path) -> None:
+    """Copy the encoder's files into the model folder, unless they are there already."""
+    name = "default" if encoder is None else encoder
+    source = model_folder(name) if isinstance(name, str) and name in MODELS else Path(name)
+    try:
+        output.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UsageError(f"{output}: cannot make this folder ({error.strerror}); give another --output.") from None
+    if source.resolve() == output.resolve():
+        return
+    for file in ENCODER_FILES:
+        if (source / file).is_file():
+            shutil.copyfile(source / file, output / file)
+        elif file not in OPTIONAL_FILES:
+            raise UsageError(
+                f"{source}: {file} is missing; give the folder of an exported encoder or of a model, or one of the names "
+                f"{', '.join(MODELS)}."
+            )
+        else:
+            # Another encoder's, from an earlier run.
+            (output / file).unlink(missing_ok=True)
