@@ -22,6 +22,7 @@ MOST_LINES = 400
 LAYERS = (
     "errors",
     "text",
+    "excerpts",
     "language",
     "codebook",
     "corpus",
@@ -39,6 +40,7 @@ LAYERS = (
     "writers",
     "integrations",
     "tagging",
+    "scoring",
     "cli",
 )
 # The package itself names modules only for type checkers, and imports them when a name is first used.

@@ -22,6 +22,7 @@ examples:
   echo "Students now pay $5,500." | whopays tag -
   whopays review reports/ --format label-studio --output tasks.json
   whopays evaluate gold.jsonl                  F1 with intervals, for documents, sentences and evidence
+  whopays evaluate gold.jsonl --output eval.html        the same as a report, with curves and the worst mistakes
 """
 
 
@@ -84,7 +85,10 @@ def _parser() -> argparse.ArgumentParser:
         "gold", metavar="GOLD.jsonl", help='one {"id", "text", "spans": [{"label", "start", "end"}]} a line'
     )
     _add_model(evaluate)
-    evaluate.add_argument("--format", choices=("text", "json"), default="text")
+    evaluate.add_argument("--output", metavar="FILE", help="write there instead of to standard output")
+    evaluate.add_argument(
+        "--format", choices=("text", "json", "html"), help="default: by the name of FILE, else text; html is a report"
+    )
     evaluate.set_defaults(run=_evaluate)
 
     train = commands.add_parser("train", help="fit a model's heads on labelled texts")
@@ -190,17 +194,9 @@ def _tag(options: argparse.Namespace) -> int:
 
 
 def _evaluate(options: argparse.Namespace) -> int:
-    import json
+    from whopays.scoring import run
 
-    from whopays.corpus.records import load_examples
-    from whopays.evaluation.evaluating import evaluate, format_evaluation
-    from whopays.tagger import load
-
-    tagger = load(options.model, precision=options.precision)
-    evaluation = evaluate(load_examples(options.gold, tagger.codebook), tagger)
-    table = json.dumps(evaluation.to_dict()) + "\n" if options.format == "json" else format_evaluation(evaluation)
-    print(table, end="")
-    return OK
+    return run(options.gold, options.output, options.format, options.model, options.precision)
 
 
 def _train(options: argparse.Namespace) -> int:

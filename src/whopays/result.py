@@ -24,6 +24,8 @@ class Result:
     model's are not tagged. ``in_scope`` is False if no sentence comes near a claim of the kind that the codebook speaks of:
     the text is about something else, or says nothing of it. ``notices`` says in words what should be known before relying
     on the result, such as either of these.
+    ``text`` is the text that was tagged, for showing the evidence in its place; it is no part of the JSON form, and "" in a
+    result that was read from a file.
     """
 
     id: str
@@ -41,6 +43,7 @@ class Result:
     in_scope: bool = True
     notices: tuple[str, ...] = ()
     thresholds: Mapping[str, float] = field(default_factory=dict, repr=False)
+    text: str = field(default="", repr=False, compare=False)
 
     def __getattr__(self, name: str) -> tuple[str, ...]:
         # Only called for names that are no field: the flat readings are named by the codebook, not by this class.
