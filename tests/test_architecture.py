@@ -23,6 +23,7 @@ LAYERS = (
     "errors",
     "text",
     "excerpts",
+    "notebook",
     "language",
     "codebook",
     "corpus",

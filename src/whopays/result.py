@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import html
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from typing import Any
@@ -100,13 +99,10 @@ class Result:
             raise RecordError(f"this is no result ({error}); expected what Result.to_dict() gives.") from None
 
     def _repr_html_(self) -> str:
-        rows = "".join(
-            f"<tr><td>{html.escape(span.label)}</td><td>{span.score or 0:.2f}</td>"
-            f"<td>{span.page or ''}</td><td>{html.escape(span.text)}</td></tr>"
-            for span in self.spans
-        )
-        head = "<tr><th>label</th><th>score</th><th>page</th><th>evidence</th></tr>"
-        return f"<table>{head}{rows}</table>" if rows else "<p>No claim found.</p>"
+        """The text with its evidence marked, for a notebook; the evidence as a table where the text is not at hand."""
+        from whopays.notebook import show
+
+        return show(self.spans, self.text, tuple(self.scores), self.notices)
 
 
 def _close(score: float, threshold: float | None) -> bool:

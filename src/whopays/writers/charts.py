@@ -9,7 +9,7 @@ import numpy as np
 
 from whopays.evaluation.calibration import Bin, Floats
 
-_SIDE, _LEFT, _TOP, _BOTTOM = 200, 34, 10, 34
+_SIDE, _LEFT, _TOP, _BOTTOM = 200, 46, 10, 34
 _TICKS = (0.0, 0.5, 1.0)
 
 

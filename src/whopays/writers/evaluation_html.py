@@ -152,12 +152,12 @@ def _curves(evaluation: Evaluation, codebook: Codebook, scores: Floats, gold: Bo
         name = f"Precision over recall of {label}: average precision {curve.average:.2f}"
         figures += (
             f'<figure class="label-{number}"><figcaption>{_chip(codebook, label)} '
-            f'<span class="soft">average precision {curve.average:.2f}</span></figcaption>'
+            f'<span class="soft">AP {curve.average:.2f}</span></figcaption>'
             f"{precision_recall_chart(name, curve.precision, curve.recall, point)}</figure>"
         )
     return (
         '<section><h2>Precision against recall</h2><p class="note">Each label of texts, over all thresholds; the dot '
-        f'is the threshold in use.</p><div class="grid-of-charts">{figures}</div></section>'
+        f'is the threshold in use, AP the average precision.</p><div class="grid-of-charts">{figures}</div></section>'
     )
 
 

@@ -189,7 +189,7 @@ function ribbon(flow, source, target, scale) {
       role: "button",
       tabindex: "0",
       "aria-label": name,
-      "aria-pressed": String(pressed),
+      "aria-pressed": pressed,
       "data-flow": key.join(" "),
       onclick: press,
       onkeydown: (event) => {

@@ -52,8 +52,10 @@ const state = {
 function make(name, properties = {}, ...children) {
   const element = typeof name === "string" ? document.createElement(name) : name;
   for (const [key, value] of Object.entries(properties)) {
-    if (value === false || value === null || value === undefined) continue;
-    if (key.startsWith("on")) element.addEventListener(key.slice(2), value);
+    if (value === null || value === undefined) continue;
+    if (key.startsWith("aria-")) element.setAttribute(key, String(value));
+    else if (value === false) continue;
+    else if (key.startsWith("on")) element.addEventListener(key.slice(2), value);
     else if (key === "class") element.setAttribute("class", value);
     else if (key === "color") element.style.setProperty("--color", `var(--label-${value})`);
     else element.setAttribute(key, value === true ? "" : value);
