@@ -6,7 +6,15 @@ const matrixRows = withParties.length ? withParties : withoutParties;
 const matrixColumns = (withParties.length ? withoutParties : []).flatMap((field) => field.labels);
 
 function renderMatrix(found) {
-  const count = (wanted) => found.filter((row) => wanted.every((label) => row.labels.includes(label))).length;
+  const size = labels.length;
+  const pairs = new Uint32Array(size * size);
+  for (const row of found) {
+    for (const a of row.labels) {
+      for (const b of row.labels) pairs[a * size + b] += 1;
+    }
+  }
+  /* Of no label, one or two. A label with itself is the label alone. */
+  const count = (wanted) => (wanted.length ? pairs[wanted[0] * size + wanted.at(-1)] : found.length);
   const most = Math.max(1, ...matrixRows.flatMap((field) => field.labels.flatMap((a) => matrixColumns.map((b) => count([a, b])))));
   const cell = (wanted, name, shade) => {
     const number = count(wanted);
