@@ -23,6 +23,8 @@ LAYERS = (
     "errors",
     "text",
     "starter",
+    "excerpts",
+    "notebook",
     "language",
     "codebook",
     "corpus",
@@ -41,6 +43,7 @@ LAYERS = (
     "integrations",
     "sklearn",
     "tagging",
+    "scoring",
     "cli",
 )
 # The package itself names modules only for type checkers, and imports them when a name is first used.

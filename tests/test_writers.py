@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import csv
 import hashlib
 import io
@@ -10,7 +11,7 @@ import re
 import unicodedata
 from collections.abc import Iterator
 from dataclasses import replace
-from html.parser import HTMLParser
+from importlib.resources import files
 from typing import Any
 
 import pyarrow.parquet as pq
@@ -19,16 +20,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rich.console import Console
 
+from report_page import Page, quotes
+from tagged_texts import TEXT, Tagged, tagged
 from whopays import cli
 from whopays.codebook import Codebook
 from whopays.errors import CodebookError
-from whopays.result import Result
-from whopays.text import Document
 from whopays.writers import FORMATS, writer
 from whopays.writers.terminal import print_problem, print_result, printable
 
-Tagged = tuple[Document, Result]
-TEXT = "Students “pay”\r\nthe fee \U0001f600. Firms pass it on."
 ATTACKS = [
     "<script>alert(1)</script>",
     '"><img src=x onerror=alert(1)>',
@@ -36,28 +35,6 @@ ATTACKS = [
     "</title></style><base href=//e>",
 ]
 ATTACKS += ["&lt;b&gt; & &amp;", "javascript:alert(1)", "{{7*7}} ${7*7}", "<!-- -->", "]]>", "\u202e<i>"]
-
-
-def tagged(
-    codebook: Codebook, text: str = TEXT, claims: tuple[tuple[str, str], ...] = (), **of_document: Any
-) -> Tagged:
-    """A document with its result; ``claims`` are pairs of a label and the quote that carries it."""
-    document = Document(text, **of_document)
-    spans = tuple(document.span(text.index(q), text.index(q) + len(q), label, 0.875) for label, q in claims)
-    labels = codebook.order(span.label for span in spans)
-    result = Result(
-        id=document.id,
-        source=document.source,
-        sha256=document.sha256,
-        readings=codebook.readings(labels),
-        labels=labels,
-        scores={label: 0.875 if label in labels else 0.0625 for label in codebook.ids},
-        spans=spans,
-        model="m-1",
-        codebook=codebook.hash,
-        version="0",
-    )
-    return document, result
 
 
 def example(codebook: Codebook) -> Tagged:
@@ -208,36 +185,20 @@ def test_parquet_takes_nul_and_lone_surrogates(codebook: Codebook) -> None:
 # -- HTML ------------------------------------------------------------------------------------------------------------
 
 
-class Page(HTMLParser):
-    """Tags with their attributes, and the text, of an HTML page."""
-
-    def __init__(self, content: bytes) -> None:
-        super().__init__()
-        self.tags: list[str] = []
-        self.attributes: list[tuple[str, str]] = []
-        self.text = ""
-        self.feed(content.decode("utf-8"))
-        self.close()
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.tags.append(tag)
-        self.attributes += [(name, value or "") for name, value in attrs]
-
-    def handle_data(self, data: str) -> None:
-        self.text += data
-
-
 @pytest.mark.parametrize("attack", ATTACKS)
 def test_nothing_in_a_document_becomes_markup_in_the_report(codebook: Codebook, attack: str) -> None:
     hostile = replace(codebook, title=attack)
     claims = (("inflation", attack),)
     plain = Page(written("html", codebook, tagged(codebook, "x", (("inflation", "x"),), id="x", source="x", title="x")))
     attacked = Page(written("html", hostile, tagged(hostile, attack, claims, id=attack, source=attack, title=attack)))
-    untitled = Page(written("html", codebook, tagged(codebook, attack, claims, id=attack, source=attack)))
-    assert attacked.tags == untitled.tags == plain.tags
+    assert attacked.tags == plain.tags
     assert [name for name, _ in attacked.attributes] == [name for name, _ in plain.attributes]
-    assert attacked.text.count(attack) >= 5
-    assert untitled.text.count(attack) >= 4
+    assert attacked.policy == plain.policy
+    assert attacked.programs == plain.programs
+    assert attacked.text.count(attack) == 2  # the title, and the heading for a browser without scripts
+    assert attacked.data["about"]["title"] == attack
+    assert attacked.data["index"][0][:3] == [attack, attack, attack]
+    assert quotes(attacked) == [attack]
 
 
 @pytest.mark.parametrize("color", ['red"><script>', "red;background:url(//x)", "link https://x.example", "\x1b[2J"])
@@ -246,37 +207,49 @@ def test_a_color_that_could_do_more_than_color_is_refused(codebook: Codebook, co
         replace(codebook, labels=tuple(replace(label, color=color) for label in codebook.labels))
 
 
-def test_the_report_has_no_address_outside_itself_and_no_script(codebook: Codebook) -> None:
+def test_the_report_has_no_address_outside_itself_and_runs_no_program_but_its_own(codebook: Codebook) -> None:
     content = written("html", codebook, example(codebook), tagged(codebook, id="d2"))
     page = Page(content)
-    assert not re.search(r"https?:|//|@import|url\(", content.decode("utf-8"))
-    assert not {"script", "link", "img", "iframe", "object", "base", "form"} & set(page.tags)
-    assert {value[:1] for name, value in page.attributes if name in {"href", "src", "action"}} == {"#"}
+    assert not re.search(r"https?:|//|@import|url\(", content.decode("utf-8").replace(page.policy, ""))
+    assert not {"link", "img", "iframe", "object", "base", "form"} & set(page.tags)
+    assert not {"href", "src", "action", "style"} & {name for name, _ in page.attributes}
     assert not any(name.startswith("on") for name, _ in page.attributes)
-    assert ("content", "default-src 'none'; style-src 'unsafe-inline'") in page.attributes
+    program, style = (
+        base64.b64encode(hashlib.sha256(part.encode()).digest()).decode() for (part,) in (page.programs, page.styles)
+    )
+    assert page.policy == (
+        f"default-src 'none'; script-src 'sha256-{program}'; style-src 'sha256-{style}'; base-uri 'none'; "
+        "form-action 'none'"
+    )
 
 
-def test_the_report_shows_each_document_with_its_quotes_pages_and_readings(codebook: Codebook) -> None:
+@pytest.mark.parametrize(
+    "name", ["innerHTML", "outerHTML", "insertAdjacentHTML", "document.write", "eval(", "Function("]
+)
+def test_the_report_never_takes_text_for_markup_or_program(name: str) -> None:
+    folder = files("whopays.writers") / "report"
+    scripts = [entry for entry in folder.iterdir() if entry.name.endswith(".js")]
+    assert len(scripts) > 5
+    assert not [entry.name for entry in scripts if name in entry.read_text(encoding="utf-8")]
+
+
+def test_the_report_holds_each_document_with_its_text_quotes_pages_and_readings(codebook: Codebook) -> None:
     page = Page(written("html", codebook, example(codebook), tagged(codebook, id="d2", title="A title")))
-    for shown in (
-        "Firms pass it on",
-        "page 2",
-        "learner",
-        "employer",
-        "0.88",
-        "2 documents",
-        "A title",
-        "No claim found.",
-    ):
-        assert shown in page.text
-    targets = {value for name, value in page.attributes if name == "id"}
-    assert {value[1:] for name, value in page.attributes if name == "href"} == targets == {"d1", "d2"}
+    first, second = page.data["index"]
+    assert [codebook.ids[label] for label in first[3]] == ["learner:bears", "employer:escapes"]
+    assert (first[5], second[0], second[3], second[5]) == (2, "A title", [], 0)
+    assert page.data["t1"]["passages"] == [[0, TEXT]]
+    assert page.data["t1"]["pages"] == [0, 10]
+    assert [span[3:] for span in page.data["t1"]["spans"]] == [[0.875, 1], [0.875, 2]]
+    assert quotes(page) == ["Students “pay”\r\nthe fee \U0001f600", "Firms pass it on"]
+    assert page.data["about"]["documents"] == 2
 
 
 def test_the_report_takes_odd_characters(codebook: Codebook) -> None:
-    page = Page(written("html", codebook, tagged(codebook, "a\ud800b", (("inflation", "a\ud800b"),))))
-    assert "a?b" in page.text
-    assert "0 documents" in Page(written("html", codebook)).text
+    text = "a\ud800b\x00 \u2028 c"
+    page = Page(written("html", codebook, tagged(codebook, text, (("inflation", text),))))
+    assert quotes(page) == ["a?b\x00 \u2028 c"]
+    assert Page(written("html", codebook)).data["index"] == []
 
 
 def test_a_result_in_a_notebook_is_escaped_too(codebook: Codebook) -> None:

@@ -23,6 +23,7 @@ examples:
   whopays review reports/ --format label-studio --output tasks.json
   whopays init mycodebook/                     labels of your own; then: whopays train
   whopays evaluate gold.jsonl                  F1 with intervals, for documents, sentences and evidence
+  whopays evaluate gold.jsonl --output eval.html        the same as a report, with curves and the worst mistakes
 """
 
 
@@ -86,7 +87,10 @@ def build_parser() -> argparse.ArgumentParser:
         "gold", metavar="GOLD.jsonl", help='one {"id", "text", "spans": [{"label", "start", "end"}]} a line'
     )
     _add_model(evaluate)
-    evaluate.add_argument("--format", choices=("text", "json"), default="text")
+    evaluate.add_argument("--output", metavar="FILE", help="write there instead of to standard output")
+    evaluate.add_argument(
+        "--format", choices=("text", "json", "html"), help="default: by the name of FILE, else text; html is a report"
+    )
     evaluate.set_defaults(run=_evaluate)
 
     init = commands.add_parser("init", help="begin a codebook of your own: a folder with a template and labelled texts")
@@ -216,17 +220,9 @@ def _tag(options: argparse.Namespace) -> int:
 
 
 def _evaluate(options: argparse.Namespace) -> int:
-    import json
+    from whopays.scoring import run
 
-    from whopays.corpus.records import load_examples
-    from whopays.evaluation.evaluating import evaluate, format_evaluation
-    from whopays.tagger import load
-
-    tagger = load(options.model, precision=options.precision)
-    evaluation = evaluate(load_examples(options.gold, tagger.codebook), tagger)
-    table = json.dumps(evaluation.to_dict()) + "\n" if options.format == "json" else format_evaluation(evaluation)
-    print(table, end="")
-    return OK
+    return run(options.gold, options.output, options.format, options.model, options.precision)
 
 
 def _init(options: argparse.Namespace) -> int:

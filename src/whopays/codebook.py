@@ -23,7 +23,7 @@ _MARK = re.compile(r"[A-Z][A-Z0-9]*")
 # What a result has besides the codebook's fields; a field of the same name would hide it or be hidden.
 _RESULT_NAMES = frozenset(
     """id source sha256 readings labels scores spans model codebook version coverage language in_scope notices
-    thresholds uncertain evidence to_dict from_dict""".split()
+    thresholds text uncertain evidence to_dict from_dict""".split()
 )
 
 
@@ -52,7 +52,7 @@ class Label:
 
 
 _FILE_KEYS = ("name", "version", "title", "scope", "language", "groups", "labels")
-_GROUP_KEYS = ("title", "question", "field", "stances", "stance_titles")
+_GROUP_KEYS = ("title", "question", "field", "stances", "stance_titles", "flow")
 _LABEL_KEYS = tuple(key.name for key in fields(Label))
 _NEEDED = ("id", "mark", "group", "definition")
 _LISTS = ("examples", "counter_examples")
@@ -60,13 +60,19 @@ _LISTS = ("examples", "counter_examples")
 
 @dataclass(frozen=True, slots=True)
 class Group:
-    """One axis of a codebook; ``fields`` maps a stance (None where the group has none) to its name in a result."""
+    """One axis of a codebook; ``fields`` maps a stance (None where the group has none) to its name in a result.
+
+    ``flow`` are the stances from and to which a report draws what moves between parties, such as from those that escape a
+    cost to those that bear it; None where nothing is to be drawn. It says how results are shown, not what they mean, so it
+    is no part of the codebook's hash.
+    """
 
     id: str
     title: str
     question: str
     fields: Mapping[str | None, str]
     titles: Mapping[str | None, str]
+    flow: tuple[str, str] | None = None
 
 
 @dataclass(frozen=True)
@@ -238,7 +244,23 @@ def _group(key: str, value: Any, where: str) -> Group:
     titles = {stance: value.get("stance_titles", {}).get(stance, name) for stance, name in stances.items()}
     if None in stances:
         titles = {None: value.get("title", key)}
-    return Group(key, value.get("title", key), value.get("question", ""), dict(stances), titles)
+    flow = _flow(value.get("flow"), tuple(stances), f"{where}group {key!r}: ")
+    return Group(key, value.get("title", key), value.get("question", ""), dict(stances), titles, flow)
+
+
+def _flow(value: Any, stances: tuple[str | None, ...], where: str) -> tuple[str, str] | None:
+    """The stances of a group's flow; unless the file says so, from the second to the first of exactly two."""
+    named = [stance for stance in stances if stance is not None]
+    if value is None:
+        return (named[1], named[0]) if len(named) == 2 else None
+    if value == []:
+        return None
+    if not isinstance(value, list) or len(value) != 2 or not all(stance in named for stance in value):
+        raise CodebookError(
+            f"{where}found flow = {value!r}, expected the stances from and to which it goes, two of "
+            f"{', '.join(named) or '(none)'}, or [] for none."
+        )
+    return (value[0], value[1])
 
 
 def _label(value: Any, number: int, where: str) -> Label:

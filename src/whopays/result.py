@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import html
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from typing import Any
@@ -24,6 +23,8 @@ class Result:
     model's are not tagged. ``in_scope`` is False if no sentence comes near a claim of the kind that the codebook speaks of:
     the text is about something else, or says nothing of it. ``notices`` says in words what should be known before relying
     on the result, such as either of these.
+    ``text`` is the text that was tagged, for showing the evidence in its place; it is no part of the JSON form, and "" in a
+    result that was read from a file.
     """
 
     id: str
@@ -41,6 +42,7 @@ class Result:
     in_scope: bool = True
     notices: tuple[str, ...] = ()
     thresholds: Mapping[str, float] = field(default_factory=dict, repr=False)
+    text: str = field(default="", repr=False, compare=False)
 
     def __getattr__(self, name: str) -> tuple[str, ...]:
         # Only called for names that are no field: the flat readings are named by the codebook, not by this class.
@@ -97,13 +99,10 @@ class Result:
             raise RecordError(f"this is no result ({error}); expected what Result.to_dict() gives.") from None
 
     def _repr_html_(self) -> str:
-        rows = "".join(
-            f"<tr><td>{html.escape(span.label)}</td><td>{span.score or 0:.2f}</td>"
-            f"<td>{span.page or ''}</td><td>{html.escape(span.text)}</td></tr>"
-            for span in self.spans
-        )
-        head = "<tr><th>label</th><th>score</th><th>page</th><th>evidence</th></tr>"
-        return f"<table>{head}{rows}</table>" if rows else "<p>No claim found.</p>"
+        """The text with its evidence marked, for a notebook; the evidence as a table where the text is not at hand."""
+        from whopays.notebook import show
+
+        return show(self.spans, self.text, tuple(self.scores), self.notices)
 
 
 def _close(score: float, threshold: float | None) -> bool:

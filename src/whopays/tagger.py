@@ -270,6 +270,7 @@ class Tagger:
             in_scope=any(_is_near(p) for p in found),
             notices=tuple(_notices(found, codebook.language)),
             thresholds={label: float(t) for label, t in zip(codebook.ids, self._model.heads.threshold, strict=True)},
+            text=document.text,
         )
 
 

@@ -57,7 +57,7 @@ def run(
     if format is None:
         _print(results, tagger)
     else:
-        with _stream(output) as stream:
+        with output_stream(output) as stream:
             writer(format)(results, tagger.codebook, stream)
     return 1 if problems.count else 0
 
@@ -220,7 +220,7 @@ def _print(results: Iterable[tuple[Document, Result]], tagger: Tagger) -> None:
 
 
 @contextlib.contextmanager
-def _stream(output: str | None) -> Iterator[IO[bytes]]:
+def output_stream(output: str | None) -> Iterator[IO[bytes]]:
     """Where results go. A file is written under a temporary name and renamed at the end, so that it is never half."""
     if output is None:
         yield sys.stdout.buffer

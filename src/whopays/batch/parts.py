@@ -16,8 +16,9 @@ from typing import Any
 
 from whopays.batch.engine import DocumentRead
 from whopays.codebook import Codebook
+from whopays.excerpts import excerpts
 from whopays.result import Result
-from whopays.text import Document, Span
+from whopays.text import Document, Segment, Span
 
 #: The most code points in a part.
 PART = 250_000
@@ -102,9 +103,25 @@ def _end(text: str, size: int) -> int:
 
 
 def to_record(result: Result) -> dict[str, Any]:
-    """What the ledger keeps of a part's result: what does not depend on the file it stands in."""
+    """What the ledger keeps of a part's result: what does not depend on the file it stands in.
+
+    ``passages`` are what a report shows of the part's text, as pairs of their start and their words.
+    """
     data = result.to_dict()
-    return {name: data[name] for name in ("labels", "scores", "spans", "coverage", "language", "in_scope", "notices")}
+    names = ("labels", "scores", "spans", "coverage", "language", "in_scope", "notices")
+    passages = [[piece.start, piece.text] for piece in excerpts(result.text, result.spans)]
+    return {**{name: data[name] for name in names}, "passages": passages}
+
+
+def passages(document: DocumentRead, records: Sequence[Mapping[str, Any]]) -> tuple[Segment, ...]:
+    """What the records of a document's parts keep of its text, in order."""
+    found: list[Segment] = []
+    shift = 0
+    for part, record in zip(document.parts, records, strict=True):
+        for start, text in record.get("passages", ()):
+            found.append(Segment(shift + start, shift + start + len(text), text))
+        shift += part.length
+    return tuple(found)
 
 
 def assemble(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
+from html import escape
 from typing import Any
 
 import numpy as np
@@ -40,6 +41,21 @@ class Evaluation:
             for name in ("documents", "sentences", "words", "spans")
         }
         return {**tables, "false_alarms": self.false_alarms, "size": self.size}
+
+    def _repr_html_(self) -> str:
+        """The scores of documents by label as a table, and micro and macro of the other levels, for a notebook."""
+        levels = {"sentences": self.sentences, "evidence words": self.words, "evidence IOU 0.5": self.spans}
+        rows = [*self.documents.items()]
+        rows += [(f"{title}: {name}", table[name]) for title, table in levels.items() for name in ("micro", "macro")]
+        titles = ("", "precision", "recall", "F1", "95 % interval", "support")
+        head = "".join(f"<th>{title}</th>" for title in titles)
+        body = "".join(
+            f"<tr><th>{escape(name)}</th><td>{s.precision:.2f}</td><td>{s.recall:.2f}</td><td>{s.f1:.2f}</td>"
+            f"<td>{s.low:.2f} to {s.high:.2f}</td><td>{s.support}</td></tr>"
+            for name, s in rows
+        )
+        caption = f"<caption>{self.size} texts</caption>"
+        return f"<table>{caption}<thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
 
 
 def evaluate(gold: Sequence[Example], tagger: Tagger, *, samples: int = 1000, seed: int = 0) -> Evaluation:

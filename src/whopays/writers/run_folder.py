@@ -14,15 +14,17 @@ from typing import IO, Any
 from whopays.batch.engine import Problem
 from whopays.batch.ledger import NAME as LEDGER
 from whopays.batch.ledger import Ledger
-from whopays.batch.parts import Identity, assemble
+from whopays.batch.parts import Identity, assemble, passages
 from whopays.codebook import Codebook
 from whopays.errors import RunError
 from whopays.result import Result
 from whopays.text import Document
 from whopays.writers import Tagged, writer
+from whopays.writers.html import Shown, write_report
 
-TABLES = {"results.jsonl": "jsonl", "results.parquet": "parquet", "report.html": "html"}
-NAMES = ("problems.jsonl", *TABLES, "run.json")
+TABLES = {"results.jsonl": "jsonl", "results.parquet": "parquet"}
+REPORT = "report.html"
+NAMES = ("problems.jsonl", *TABLES, REPORT, "run.json")
 
 
 @dataclass(frozen=True)
@@ -59,6 +61,15 @@ def write_run(folder: Path, files: Sequence[str], ledger: Ledger, identity: Iden
                 if not isinstance(outcome, Problem):
                     yield assemble(*outcome, identity, codebook)
 
+    def shown() -> Iterator[Shown]:
+        for file in files:
+            for outcome in ledger.outcomes(file):
+                if not isinstance(outcome, Problem):
+                    read, records = outcome
+                    document, result = assemble(read, records, identity, codebook)
+                    length = sum(part.length for part in read.parts)
+                    yield Shown(result, document.title, passages(read, records), length, read.page_starts)
+
     def count() -> Iterator[tuple[Document, Result]]:
         for file in files:
             counts["inputs"] += ledger.inputs(file)
@@ -74,6 +85,8 @@ def write_run(folder: Path, files: Sequence[str], ledger: Ledger, identity: Iden
         for name, format in TABLES.items():
             with create(name) as stream:
                 writer(format)(count() if format == "jsonl" else tagged(), codebook, stream)
+        with create(REPORT) as stream:
+            write_report(shown(), codebook, stream)
         inputs, results = counts["inputs"], counts["results"]
         if inputs != results + len(problems):
             raise RunError(
