@@ -39,7 +39,7 @@ from whopays.model.folder import load_model
 from whopays.model.heads import Heads
 from whopays.tagger import MODELS, model_folder
 from whopays.training.bases import minilm_folder
-from whopays.training.build import SEED_WEIGHT, TUNED_ON, in_calibration
+from whopays.training.build import FITTING, SEED_WEIGHT, TUNED_ON, in_calibration, plain_weights
 from whopays.training.fitting import (
     FitOptions,
     LabelledSentence,
@@ -134,8 +134,9 @@ def _fit_without(
     used = [examples[index] for index in chosen]
     is_seed = [not example.attributes.get("register") for example in used]
     calibration = [i for i, example in enumerate(used) if in_calibration(example) and not is_seed[i]]
-    weights = {i: weight for i, seed in enumerate(is_seed) if seed}
-    return fit_sentence_heads(used, kept, codebook, FitOptions(), calibration, weights, attention).heads
+    plain = plain_weights(used)
+    weights = {i: weight if seed else plain.get(used[i].id, 1.0) for i, seed in enumerate(is_seed)}
+    return fit_sentence_heads(used, kept, codebook, FITTING, calibration, weights, attention).heads
 
 
 def _best(

@@ -39,7 +39,7 @@ class FitOptions:
     min_positive: a label with fewer positive sentences gets a threshold that is never reached, and is reported.
     """
 
-    sentence_c: float = 0.01
+    sentence_c: float = 0.03
     token_c: float = 0.05
     token_offset: float = -0.75
     gate_c: float = 0.1
