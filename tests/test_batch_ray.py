@@ -96,18 +96,19 @@ def ports():
 
 quiet = {"include_dashboard": False, "include_log_monitor": False}
 cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 1, **quiet, **ports()})
-# At an address of its own, so that the driver is at home on the first node.
-node = cluster.add_node(num_cpus=1, node_ip_address="127.0.0.2", **ports())
 print("address", cluster.address, flush=True)
 for line in sys.stdin:
-    cluster.remove_node(node, allow_graceful=False)
-    print("removed", flush=True)
+    if line == "add\\n":
+        node = cluster.add_node(num_cpus=1, **ports())
+    else:
+        cluster.remove_node(node, allow_graceful=False)
+    print("done", flush=True)
 cluster.shutdown()
 """
 
 
 class Cluster:
-    """Two nodes with a processor each, on this machine; all their processes bear a mark."""
+    """A node with a processor, and a second one at times, on this machine; all their processes bear a mark."""
 
     def __init__(self) -> None:
         environment = {**os.environ, MARK: str(os.getpid()), "RAY_USAGE_STATS_ENABLED": "0"}
@@ -122,12 +123,12 @@ class Cluster:
         )
         self.address = self._said("address ")
 
-    def remove_node(self) -> None:
-        """Kill the processes of the second node."""
+    def do(self, order: str) -> None:
+        """``add`` a second node, or ``remove`` it by killing its processes."""
         assert self._process.stdin is not None
-        self._process.stdin.write("remove\n")
+        self._process.stdin.write(f"{order}\n")
         self._process.stdin.flush()
-        self._said("removed")
+        self._said("done")
 
     def close(self) -> None:
         """End all; no process is left."""
@@ -227,22 +228,27 @@ def wait_for(condition: Callable[[], object], seconds: float = PATIENCE) -> None
 
 
 @on_a_cluster
-def test_a_worker_is_killed_and_a_node_removed_and_the_bytes_are_those_of_the_local_engine(
+def test_a_node_joins_a_worker_is_killed_and_the_node_removed_and_the_bytes_are_those_of_the_local_engine(
     cluster: Cluster, collection: Path, local: Path, tmp_path: Path
 ) -> None:
+    """The run is stopped meanwhile, so that however quick the machine is, all this happens in the middle of it."""
     run = tmp_path / "run"
-    process = start(collection, run, "--engine", "ray", address=cluster.address)
+    process = start(collection, run, "--engine", "ray", "--workers", "2", address=cluster.address)
     try:
         wait_for(lambda: tagged(run) > 1)
-        # It is stopped meanwhile, so that however quick the machine is, this happens in the middle of the run.
+        process.send_signal(signal.SIGSTOP)
+        # The driver is at home on the first node; a cluster does not outlive the driver's own.
+        cluster.do("add")
+        wait_for(lambda: len(marked("ray::_Host")) == 2)
+        process.send_signal(signal.SIGCONT)
+        wait_for(lambda: len(marked("whopays.batch.process")) >= 3)
         process.send_signal(signal.SIGSTOP)
         assert tagged(run) < tagged(local)
-        wait_for(lambda: len(marked("ray::_Host")) == 2)
         first, _ = marked("ray::_Host")
         family = children_of(first)
         os.kill(first, signal.SIGKILL)
         wait_for(lambda: not any(Path(f"/proc/{pid}").exists() for pid in (first, *family)))
-        cluster.remove_node()
+        cluster.do("remove")
         process.send_signal(signal.SIGCONT)
         errors = finish(process)
     finally:

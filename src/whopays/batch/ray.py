@@ -297,8 +297,14 @@ class _Cluster:
             raise RunError(f"no worker comes up on the Ray cluster ({reason}); is whopays installed on all nodes?")
 
     def _lose_patience(self) -> None:
-        alone = not any(place.hired is not None and place.hired.known for place in self._places)
-        if alone and time.monotonic() - self._alone_since > _PATIENCE:
+        import ray
+
+        if any(place.hired is not None and place.hired.known for place in self._places):
+            return
+        homes = {node["NodeID"] for node in ray.nodes() if node["Alive"]}
+        if ray.get_runtime_context().get_node_id() not in homes:
+            raise RunError("Ray is gone from this machine; start it again, and run again with --resume.")
+        if time.monotonic() - self._alone_since > _PATIENCE:
             raise RunError(
                 f"the Ray cluster had no room for a worker for {_PATIENCE / 60:g} minutes; each takes one CPU. "
                 "What was done is kept, run again with --resume."
