@@ -26,7 +26,7 @@ from whopays.writers.run_folder import NAMES
 ROOT = Path(__file__).parents[1]
 CLAIM = "Students now pay $5,500 a year."
 SHIFT = "Firms pass the cost of training on to workers."
-PATIENCE = 240  # seconds; a few are enough on an idle machine
+PATIENCE = 400  # seconds; a few are enough on an idle machine
 MARK = "WHOPAYS_RAY_TEST"
 
 
@@ -158,8 +158,8 @@ def collection(tmp_path_factory: pytest.TempPathFactory) -> Path:
     from test_batch_hostile import deflated, pdf
 
     folder = tmp_path_factory.mktemp("collection")
-    for number in range(40):
-        (folder / f"{number:02}.txt").write_text(f"Report {number}.\n\n{CLAIM} {SHIFT}\n\n" * 12, encoding="utf-8")
+    for number in range(30):
+        (folder / f"{number:02}.txt").write_text(f"Report {number}.\n\n{CLAIM} {SHIFT}\n\n" * 6, encoding="utf-8")
     shutil.copyfile(folder / "03.txt", folder / "twin.md")
     shutil.copyfile(ROOT / "examples" / "documents" / "short-texts.jsonl", folder / "rows.jsonl")
     (folder / os.fsdecode(b"\xff\xfe.txt")).write_text(CLAIM, encoding="utf-8")
@@ -248,7 +248,7 @@ def test_a_node_joins_a_worker_is_killed_and_the_node_removed_and_the_bytes_are_
         cluster.do("remove")
         assert process.poll() is None
         os.kill(first, signal.SIGKILL)
-        wait_for(lambda: not any(Path(f"/proc/{pid}").exists() for pid in family))
+        wait_for(lambda: not set(family) & set(marked("")))
         errors = finish(process)
     finally:
         process.kill()
