@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import contextlib
 import json
 import os
@@ -88,12 +89,40 @@ def paragraphs(seed: int) -> Iterator[str]:
         yield " ".join(chance.choices(known, k=chance.randint(2, 7)))
 
 
-def write_text(path: Path, megabytes: float, seed: int = 0) -> None:
+def dull_paragraphs(seed: int) -> Iterator[str]:
+    """Endless paragraphs about museums and weather, no two alike, whose sentences the gate keeps from the encoder."""
+    chance = random.Random(seed)
+    while True:
+        sentences = (chance.choice(_DULL).format(*(chance.randint(2, 9999) for _ in range(2))) for _ in range(5))
+        yield " ".join(sentences)
+
+
+_DULL = (
+    "Room {} of the museum shows {} small paintings of the old harbour, most of them by one hand.",
+    "On the {}th morning it rained again, and the river stood {} millimetres above the mark.",
+    "The train of {} passed the bridge, and {} birds rose from the reeds beside the water.",
+    "Between {} and {} the garden was dug over twice, and the roses were moved to the southern wall.",
+    "At noon the ferry to island {} left the pier, with {} gulls behind it and a dog on the deck.",
+)
+
+
+def write_text(path: Path, megabytes: float, seed: int = 0, dull: bool = False) -> None:
     """A text file of that size, in paragraphs."""
     left = int(megabytes * 1e6)
     with path.open("w", encoding="utf-8") as file:
-        for paragraph in paragraphs(seed):
+        for paragraph in dull_paragraphs(seed) if dull else paragraphs(seed):
             file.write(paragraph[:left] + "\n\n")
             left -= len(paragraph.encode()) + 2
             if left <= 0:
                 return
+
+
+def add_model(parser: argparse.ArgumentParser) -> None:
+    """The option for which model the runs use."""
+    parser.add_argument("--model", default="default", help="default, small (several times as fast), or a model folder")
+
+
+def table(*rows: Sequence[object]) -> str:
+    """A Markdown table; the first row is its head."""
+    head, *rest = [f"| {' | '.join(map(str, row))} |" for row in rows]
+    return "\n".join([head, "|---" * len(rows[0]) + "|", *rest])

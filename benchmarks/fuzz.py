@@ -1,6 +1,6 @@
 """Mutated files through a batch run: every one must end as a result or a typed problem, and disturb no neighbour.
 
-    python benchmarks/fuzz.py [--files 5000] [--seed 0] [--workers 2] [--keep FOLDER]
+    python benchmarks/fuzz.py [--files 5000] [--seed 0] [--workers 2] [--model small] [--keep FOLDER]
 
 The example documents are damaged by a seeded script: flipped bits, truncations, wrong extensions, zeroed stretches,
 doubled and swapped stretches. The originals lie among them. Ends with status 1 and says what is wrong if the run died, a
@@ -18,7 +18,7 @@ from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 
-from batches import ROOT, BatchRun
+from batches import ROOT, BatchRun, add_model, table
 from whopays import errors
 from whopays.reading import SUFFIXES
 
@@ -93,17 +93,18 @@ def main() -> None:
     parser.add_argument("--files", type=int, default=5000)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--workers", type=int, default=2)
+    add_model(parser)
     parser.add_argument("--keep", type=Path, metavar="FOLDER", help="leave files and run there")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as temporary:
         place = options.keep or Path(temporary)
-        wrong = check(place, options.files, options.seed, options.workers)
+        wrong = check(place, options.files, options.seed, options.workers, options.model)
     for line in wrong:
         print(f"WRONG: {line}")
     raise SystemExit(1 if wrong else 0)
 
 
-def check(place: Path, count: int, seed: int, workers: int) -> list[str]:
+def check(place: Path, count: int, seed: int, workers: int, model: str) -> list[str]:
     """What is wrong after a run over mutated files; nothing, if all is well."""
     files = place / "files"
     files.mkdir(parents=True)
@@ -112,10 +113,11 @@ def check(place: Path, count: int, seed: int, workers: int) -> list[str]:
     ]
     for original, path in zip(originals, sorted(EXAMPLES.iterdir()), strict=True):
         shutil.copyfile(path, original)
-    BatchRun(originals, place / "alone", "--workers", str(workers)).wait()
+    settings = ("--workers", str(workers), "--model", model)
+    BatchRun(originals, place / "alone", *settings).wait()
     kinds = mutate(files, count, seed)
 
-    run = BatchRun([files], place / "run", "--workers", str(workers))
+    run = BatchRun([files], place / "run", *settings)
     status, said = run.wait()
     wrong = [f"left-over process {pid}" for pid in run.orphans()]
     if status not in (0, 1):
@@ -138,10 +140,12 @@ def check(place: Path, count: int, seed: int, workers: int) -> list[str]:
     if summary["inputs"] != summary["results"] + summary["problems"]:
         wrong.append(f"the counts do not add up: {summary}")
 
-    print(f"{count} mutated files, seed {seed}: {len(given)} files with results, {len(failed)} with problems")
-    print(", ".join(f"{kind} {number}" for kind, number in sorted(kinds.items())))
-    for error, number in Counter(problem["error"] for problem in problems).most_common():
-        print(f"  {number:5} {error}")
+    print(
+        f"{count} mutated files, seed {seed}, model {model}: {', '.join(f'{k} {n}' for k, n in sorted(kinds.items()))}\n"
+    )
+    found = Counter(problem["error"] for problem in problems)
+    rows = [("outcome", "files"), ("results", len(given)), ("problems", len(failed)), *found.most_common()]
+    print(table(*rows, ("**wrong**", len(wrong))))
     return wrong
 
 

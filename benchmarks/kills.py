@@ -1,6 +1,6 @@
 """A batch run under SIGKILL: whatever is killed and when, the final tables are those of an undisturbed run.
 
-    python benchmarks/kills.py [--kills 200] [--seed 0] [--workers 2] [--documents 150]
+    python benchmarks/kills.py [--kills 200] [--seed 0] [--workers 2] [--documents 150] [--model small]
 
 Kills the main process or one of its children at random moments, and goes on by --resume, until the run is complete;
 then the tables are compared byte by byte, and a new run begins, until there were enough kills. Ends with status 1 if
@@ -20,7 +20,7 @@ import time
 from collections import Counter
 from pathlib import Path
 
-from batches import ROOT, BatchRun, paragraphs, tables
+from batches import ROOT, BatchRun, add_model, paragraphs, table, tables
 
 
 def collection(folder: Path, documents: int, seed: int) -> Path:
@@ -43,6 +43,7 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("--documents", type=int, default=150)
+    add_model(parser)
     options = parser.parse_args()
     chance = random.Random(options.seed)
     killed: Counter[str] = Counter()
@@ -50,7 +51,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as temporary:
         place = Path(temporary)
         files = collection(place / "files", options.documents, options.seed)
-        workers = ("--workers", str(options.workers))
+        workers = ("--workers", str(options.workers), "--model", options.model)
         start = time.monotonic()
         BatchRun([files], place / "undisturbed", *workers).wait()
         duration = time.monotonic() - start
@@ -73,7 +74,11 @@ def main() -> None:
         if status not in (0, 1):
             raise SystemExit(f"WRONG: the last run ended with status {status}: {said[-2000:]}")
         _compare(expected, tables(place / "run"))
-    print(f"{killed.total()} kills, {dict(killed)}; {runs + 1} complete runs of {duration:.1f} s, all tables identical")
+    print(
+        f"{killed.total()} kills, seed {options.seed}, model {options.model}; an undisturbed run takes {duration:.1f} s\n"
+    )
+    rows = [(f"SIGKILL of the {name} process", number) for name, number in sorted(killed.items())]
+    print(table(("what", "how often"), *rows, ("complete runs, all tables identical", runs + 1), ("orphans", 0)))
 
 
 def _kill(run: BatchRun, chance: random.Random, killed: Counter[str]) -> None:

@@ -183,17 +183,17 @@ def size_on_disk(folder: Path) -> int:
 
 
 def _in_process(settings: Settings, function: Callable[..., Any], *arguments: Any) -> Any:
-    ours, process = _start(settings, _answer, function, arguments)
+    ours, process = start_process(settings.threads, _answer, function, arguments)
     try:
-        return _received(ours)
+        return receive(ours)
     finally:
         process.join()
 
 
-def _start(settings: Settings, target: Callable[..., None], *arguments: Any) -> tuple[Connection, Any]:
-    """A fresh interpreter: its memory and threads are its own."""
+def start_process(threads: int, target: Callable[..., None], *arguments: Any) -> tuple[Connection, Any]:
+    """A fresh interpreter for ``target(connection, *arguments)``: its memory and its ``threads`` are its own."""
     for variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
-        os.environ[variable] = str(settings.threads)
+        os.environ[variable] = str(threads)
     os.environ["TOKENIZERS_PARALLELISM"] = "false"
     context = multiprocessing.get_context("spawn")
     ours, theirs = context.Pipe()
@@ -203,7 +203,8 @@ def _start(settings: Settings, target: Callable[..., None], *arguments: Any) -> 
     return ours, process
 
 
-def _received(connection: Connection) -> Any:
+def receive(connection: Connection) -> Any:
+    """What a process answered. Raises `RuntimeError` with its error."""
     try:
         error, value = connection.recv()
     except EOFError:
@@ -255,20 +256,20 @@ def timed(name: str, settings: Settings, folder: Path | None, against: str, text
     """Time a system beside the whopays model ``against``, in turns on the same texts, each warmed up by them once."""
     sentences = sum(len(segment(text)) for text in texts)
     workers = [
-        _start(settings, _serve, system, settings, place, list(texts))
+        start_process(settings.threads, _serve, system, settings, place, list(texts))
         for system, place in ((against, None), (name, folder))
     ]
     for connection, _ in workers:
-        _received(connection)
+        receive(connection)
     seconds: list[list[float]] = [[], []]
     for _ in range(rounds):
         for (connection, _), measured in zip(workers, seconds, strict=True):
             connection.send(True)
-            measured.append(_received(connection))
+            measured.append(receive(connection))
     memory = None
     for connection, process in workers:
         connection.send(False)
-        memory = _received(connection)
+        memory = receive(connection)
         process.join()
     ratios = [theirs / ours for ours, theirs in zip(*seconds, strict=True)]
     return Speed(sentences / statistics.median(seconds[1]), statistics.median(ratios), memory)
@@ -283,12 +284,12 @@ def _serve(connection: Connection, name: str, settings: Settings, folder: Path |
             start = time.perf_counter()
             system.tag(texts)
             connection.send((None, time.perf_counter() - start))
-        connection.send((None, _peak_memory()))
+        connection.send((None, peak_memory()))
     except Exception:
         connection.send((traceback.format_exc(), None))
 
 
-def _peak_memory() -> int | None:
+def peak_memory() -> int | None:
     """Peak resident memory of this process in bytes; None where /proc does not tell it.
 
     The peak that `getrusage` gives is not asked: a child inherits its parent's.

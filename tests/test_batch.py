@@ -501,9 +501,9 @@ def test_a_text_that_kills_its_process_is_a_problem_and_the_others_are_tagged(tm
     code = (
         "import sys; sys.path.insert(0, '.')\n"
         "from whopays.batch import local\n"
-        "start = local._Run._start\n"
-        "local._Run._start = lambda self, module, *rest, **named: start(self, module.replace("
-        "'whopays.batch.tagging_process', 'broken'), *rest, **named)\n"
+        "start = local.Workplace.start\n"
+        "local.Workplace.start = lambda self, worker, module, *rest: start(self, worker, module.replace("
+        "'whopays.batch.tagging_process', 'broken'), *rest)\n"
         "from whopays.cli import main\n"
         "sys.exit(main(['tag', '.', '--output', 'run/', '--workers', '1']))\n"
     )

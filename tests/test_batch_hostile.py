@@ -224,9 +224,9 @@ def test_a_reader_that_does_not_end_is_ended_and_replaced(tmp_path: Path) -> Non
     code = (
         "import sys; sys.path.insert(0, '.')\n"
         "from whopays.batch import local\n"
-        "start = local._Run._start\n"
-        "local._Run._start = lambda self, module, *rest, **named: start(self, module.replace("
-        "'whopays.batch.reading_process', 'slow'), *rest, **named)\n"
+        "start = local.Workplace.start\n"
+        "local.Workplace.start = lambda self, worker, module, *rest: start(self, worker, module.replace("
+        "'whopays.batch.reading_process', 'slow'), *rest)\n"
         "from whopays.cli import main\n"
         "sys.exit(main(['tag', '.', '--output', 'run/', '--workers', '1', '--time-limit', '3']))\n"
     )

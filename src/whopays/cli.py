@@ -11,7 +11,7 @@ from importlib.metadata import version
 from whopays.errors import WhopaysError
 
 FORMATS = ("jsonl", "csv", "parquet", "html")
-ENGINES = ("local",)
+ENGINES = ("local", "ray")
 OK, SOME_FAILED, WRONG_USAGE = 0, 1, 2
 
 _EXAMPLES = """\
@@ -77,7 +77,7 @@ def build_parser() -> argparse.ArgumentParser:
     batch = tag.add_argument_group("for a run folder", "with --output run/, which then gets all formats")
     batch.add_argument("--resume", action="store_true", help="go on with the run that the folder holds")
     batch.add_argument("--workers", type=_positive, metavar="N", help="processes that tag (default: one a core)")
-    batch.add_argument("--engine", choices=ENGINES, help=f"what runs them (default: {ENGINES[0]})")
+    batch.add_argument("--engine", choices=ENGINES, help=f"what runs them (default: {ENGINES[0]}; ray: a cluster)")
     batch.add_argument("--time-limit", type=_positive, metavar="S", help="seconds to read a document (default: 120)")
     batch.add_argument("--memory-limit", type=_positive, metavar="MB", help="to read a file in (default: 1000)")
     tag.set_defaults(run=_tag)

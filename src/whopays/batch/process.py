@@ -37,15 +37,33 @@ _PDEATHSIG = 1  # PR_SET_PDEATHSIG, see prctl(2)
 
 
 class ChildDiedError(Exception):
-    """The child ended before it answered; ``reason`` says how, such as "signal SIGSEGV"."""
+    """The child ended before it answered; ``reason`` says how, such as "signal SIGSEGV".
 
-    def __init__(self, reason: str) -> None:
+    ended_for: "time" or "memory" if it was ended for taking too much, else "". peak: the most memory that it was seen to
+    hold since it was asked, in bytes. lost: it went down with the machine or the process that it belonged to.
+    """
+
+    def __init__(self, reason: str, ended_for: str = "", peak: int = 0, lost: bool = False) -> None:
         super().__init__(reason)
         self.reason = reason
+        self.ended_for = ended_for
+        self.peak = peak
+        self.lost = lost
+
+
+def pack(message: Mapping[str, Any]) -> bytes:
+    """A message as JSON in UTF-8, lone surrogates included."""
+    return json.dumps(message, ensure_ascii=False).encode("utf-8", "surrogatepass")
+
+
+def unpack(data: bytes) -> dict[str, Any]:
+    """The message that `pack` made."""
+    message: dict[str, Any] = json.loads(data.decode("utf-8", "surrogatepass"))
+    return message
 
 
 class Channel:
-    """Messages over a pair of pipes: a length, then JSON in UTF-8, lone surrogates included."""
+    """Messages over a pair of pipes: a length, then what `pack` makes of each."""
 
     def __init__(self, source: IO[bytes], target: IO[bytes]) -> None:
         self._source = source
@@ -53,7 +71,7 @@ class Channel:
 
     def send(self, message: Mapping[str, Any]) -> None:
         """Send one message. Raises `OSError` if the other side is gone."""
-        data = json.dumps(message, ensure_ascii=False).encode("utf-8", "surrogatepass")
+        data = pack(message)
         self._target.write(len(data).to_bytes(_LENGTH, "big"))
         self._target.write(data)
         self._target.flush()
@@ -65,8 +83,7 @@ class Channel:
         data = self._source.read(size) if len(head) == _LENGTH else b""
         if len(head) < _LENGTH or len(data) < size:
             return None
-        message: dict[str, Any] = json.loads(data.decode("utf-8", "surrogatepass"))
-        return message
+        return unpack(data)
 
     def __iter__(self) -> Iterator[dict[str, Any]]:
         while (message := self.receive()) is not None:
@@ -112,7 +129,7 @@ class Child:
         self._wait: _Wait | None = None
         #: Why the parent ended it: "time", "memory" or "".
         self.ended_for = ""
-        #: The most memory it was seen to hold since `reset`, in bytes.
+        #: The most memory it was seen to hold since it was last asked something, in bytes.
         self.peak = 0
 
     @property
@@ -122,6 +139,7 @@ class Child:
 
     def send(self, message: Mapping[str, Any]) -> None:
         """Ask something. Raises `ChildDiedError`."""
+        self.peak = 0
         try:
             self._channel.send(message)
         except (OSError, ValueError):
@@ -150,11 +168,11 @@ class Child:
             self.kill()
             code = self._process.wait()
         if code >= 0:
-            return ChildDiedError(f"exit status {code}")
-        try:
-            return ChildDiedError(f"signal {signal.Signals(-code).name}")
-        except ValueError:
-            return ChildDiedError(f"signal {-code}")
+            reason = f"exit status {code}"
+        else:
+            known = {number.value: number.name for number in signal.Signals}
+            reason = f"signal {known.get(-code, -code)}"
+        return ChildDiedError(reason, self.ended_for, self.peak)
 
     def overdue(self) -> bool:
         """Whether it takes longer over an answer than it may."""

@@ -14,7 +14,7 @@ from whopays.batch.reading_process import sign
 from whopays.errors import UsageError
 
 #: The names of the engines there are; the first is the default.
-ENGINES = ("local",)
+ENGINES = ("local", "ray")
 
 
 class Observer(Protocol):
@@ -30,10 +30,14 @@ class Observer(Protocol):
 
 
 def engine(name: str, workers: int | None) -> Engine:
-    """The engine of that name. Raises `UsageError` for an unknown one."""
-    if name != "local":
-        raise UsageError(f"found the engine {name!r}, expected one of {', '.join(ENGINES)}.")
-    return LocalEngine(workers)
+    """The engine of that name. Raises `UsageError` for an unknown one, or one whose library is not installed."""
+    if name == "local":
+        return LocalEngine(workers)
+    if name == "ray":
+        from whopays.batch.ray import RayEngine
+
+        return RayEngine(workers)
+    raise UsageError(f"found the engine {name!r}, expected one of {', '.join(ENGINES)}.")
 
 
 def execute(
