@@ -4,18 +4,20 @@
 
 whopays runs with its gate, as it comes, and without: then every sentence goes through the encoder. The rivals get sentences
 from whopays' own segmenter, outside the clock; whopays cuts them itself, inside it, and finds evidence too, which the rivals
-do not. Each rival runs as its documentation advises: sentence-transformers and SetFit in batches of 32, in torch's own
-float32 and in bfloat16 (which is quicker depends on the processor), spaCy by `nlp.pipe` with its default batches,
-scikit-learn on all sentences at once; all with the same number of threads. Speed does not depend on weights, so the rivals
-are fitted in seconds on a few hundred sentences: their tags are worthless here, `peers` is where they are scored.
-All-mpnet-base-v2 comes from its packages (extra `build`). Every contender is loaded and warmed up, then timed ``--rounds``
-times; its best round counts. One after the other, in at most eight minutes on two cores that do nothing else.
+do not. Each rival runs as its documentation advises: sentence-transformers and SetFit in batches of 32, in torch's own float32
+and, where the processor has instructions for it (else it is several times as slow), in bfloat16; spaCy by `nlp.pipe` with
+its default batches; scikit-learn on all sentences at once; all with the same number of threads. Speed does not depend on
+weights, so the rivals are fitted in seconds on a few hundred sentences: their tags are worthless here, `peers` is where they
+are scored. All-mpnet-base-v2 comes from its packages (extra `build`). Every contender is loaded and warmed up, then timed
+``--rounds`` times; its best round counts. One after the other, in at most eight minutes on two cores that do nothing else.
 """
 
 from __future__ import annotations
 
 import argparse
+import contextlib
 import os
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -138,13 +140,20 @@ def contenders(places: Places, threads: int) -> dict[str, Callable[[], Run]]:
             title = f"whopays {model}{'' if gate else ', no gate'}"
             found[title] = partial(whopays_tags, model, gate, threads)
     for title, base in (("mpnet", places.mpnet), ("MiniLM", places.minilm)):
-        for dtype in ("float32", "bfloat16"):
+        for dtype in _dtypes():
             found[f"sentence-transformers {title} + LR, {dtype}"] = partial(linear_head, base, dtype, threads)
-        for dtype in ("float32", "bfloat16"):
+        for dtype in _dtypes():
             found[f"SetFit {title}, {dtype}"] = partial(setfit, base, dtype, threads)
     found["spaCy textcat_multilabel"] = partial(textcat, places.work, threads)
     found["TF-IDF + LR"] = partial(tfidf, threads)
     return found
+
+
+def _dtypes() -> tuple[str, ...]:
+    with contextlib.suppress(OSError):
+        if re.search(r"\b(avx512_bf16|amx_bf16|bf16)\b", Path("/proc/cpuinfo").read_text(encoding="utf-8")):
+            return ("float32", "bfloat16")
+    return ("float32",)
 
 
 def main() -> None:
