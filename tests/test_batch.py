@@ -463,7 +463,18 @@ def test_a_child_ends_with_its_parent_even_where_linux_does_not_see_to_it() -> N
 
 @pytest.mark.slow
 def test_tables_are_the_same_bytes_after_kills_at_random_moments() -> None:
-    script = [sys.executable, "benchmarks/kills.py", "--model", "small", "--kills", "10", "--documents", "10", "--seed", "3"]
+    script = [
+        sys.executable,
+        "benchmarks/kills.py",
+        "--model",
+        "small",
+        "--kills",
+        "10",
+        "--documents",
+        "10",
+        "--seed",
+        "3",
+    ]
     done = subprocess.run(script, cwd=ROOT, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
     assert "10 kills" in done.stdout
