@@ -18,7 +18,7 @@ from typing import Any
 import pytest
 
 from whopays.batch.engine import Job, Limits
-from whopays.batch.ray import RayEngine, check_node
+from whopays.batch.ray import RayEngine, _Cluster, _Hired, check_node, connected
 from whopays.cli import main
 from whopays.errors import RunError, UsageError
 from whopays.writers.run_folder import NAMES
@@ -59,8 +59,51 @@ def test_a_cluster_that_cannot_be_reached_is_one_sentence(monkeypatch: pytest.Mo
         raise Exception("The current node timed out\nduring startup.")
 
     monkeypatch.setattr(ray, "init", refuse)
+    monkeypatch.setattr("whopays.batch.ray._PAUSE", 0.0)
     with pytest.raises(RunError, match=r"cannot use Ray \(The current node timed out during startup\.\).*RAY_ADDRESS"):
         list(RayEngine(1).run(Job(["a.txt"], "small", "m", Limits(), lambda _: False)))
+
+
+@pytest.mark.skipif(find_spec("ray") is None, reason="needs the extra whopays[ray]")
+@pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning")
+def test_a_connection_that_fails_once_is_tried_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    import ray
+
+    tries = []
+
+    def fail_once(**_: object) -> None:
+        tries.append(1)
+        if len(tries) == 1:
+            raise ConnectionError("the node is dying")
+
+    monkeypatch.setattr(ray, "init", fail_once)
+    monkeypatch.setattr(ray, "shutdown", lambda: None)
+    monkeypatch.setattr("whopays.batch.ray._PAUSE", 0.0)
+    with connected():
+        pass
+    assert len(tries) == 2
+
+
+@pytest.mark.skipif(find_spec("ray") is None, reason="needs the extra whopays[ray]")
+@pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning")
+def test_workers_that_fail_at_once_end_the_run_only_when_they_go_on_to(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A node that died a moment ago is still given actors, each of which fails at once."""
+    import ray
+
+    now = [100.0]
+    monkeypatch.setattr(ray, "kill", lambda _: None)
+    monkeypatch.setattr("whopays.batch.ray.time.monotonic", lambda: now[0])
+    cluster = _Cluster(Job([], "small", "m", Limits(), lambda _: False), 1)
+
+    def fail() -> None:
+        cluster._places[0].hired = hired = _Hired(None, None)
+        cluster._dismiss(0, hired, "its node has died")
+
+    for _ in range(20):
+        fail()
+    now[0] += 61
+    with pytest.raises(RunError, match="its node has died"):
+        fail()
 
 
 @pytest.mark.parametrize(
@@ -201,10 +244,11 @@ def start(collection: Path, run: Path, *options: str, address: str = "") -> subp
     )
 
 
-def finish(process: subprocess.Popen[str]) -> str:
+def finish(process: subprocess.Popen[str], run: Path) -> str:
     _, errors = process.communicate(timeout=PATIENCE)
     # Ray itself tells on standard output that a node died, and has no switch for it.
     assert process.returncode == 1, errors
+    assert (run / "run.json").is_file(), errors  # the status is 1 too if the engine could not go on
     return errors
 
 
@@ -263,7 +307,7 @@ def test_a_node_joins_a_worker_is_killed_and_the_node_removed_and_the_bytes_are_
         assert process.poll() is None
         os.kill(first, signal.SIGKILL)
         wait_for(lambda: not set(family) & set(marked("")))
-        errors = finish(process)
+        errors = finish(process, run)
     finally:
         process.kill()
         process.communicate()
@@ -281,7 +325,7 @@ def test_a_run_that_began_on_this_machine_goes_on_on_a_cluster(
     whole = (local / "ledger.jsonl").read_bytes()
     (run / "ledger.jsonl").write_bytes(whole[: len(whole) * 3 // 4])
     before = tagged(run)
-    errors = finish(start(collection, run, "--engine", "ray", "--resume", address=cluster.address))
+    errors = finish(start(collection, run, "--engine", "ray", "--resume", address=cluster.address), run)
     assert "files are done already" in errors
     assert tagged(run) > before > 0
     assert tables(run) == tables(local)

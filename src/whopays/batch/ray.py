@@ -36,7 +36,10 @@ from whopays.batch.workplace import Process
 from whopays.errors import RunError, UsageError
 
 _PATIENCE = 600.0  # seconds without any worker
-_TRIES = 5  # actors in a row that do not come up
+_TRIES = 5  # actors in a row that do not come up, and for how many seconds at least: a cluster takes its time to notice
+_SETTLING = 60.0  # that a node is dead, and until then starts actors there
+_CONNECTIONS = 3  # tries to connect, which fails while the node that Ray chooses for it is dying
+_PAUSE = 1.0  # seconds between them
 _ENDING = 10.0  # seconds
 
 
@@ -60,13 +63,13 @@ class RayEngine:
         Raises `RunError` if there is no cluster, if no worker can be had for ten minutes, or if the nodes do not see the
         files, or have another version of whopays or another model.
         """
-        with _connected():
+        with connected():
             workers = self.workers or _processors()
             yield from Run(job, _Cluster(job, workers), workers).events()
 
 
 @contextlib.contextmanager
-def _connected() -> Iterator[None]:
+def connected() -> Iterator[None]:
     """Use the cluster that the program uses already, else connect and disconnect."""
     import ray
 
@@ -76,14 +79,19 @@ def _connected() -> Iterator[None]:
     # Nothing is told to anyone unless the user has asked for it; and no graphics card is hidden, nor warned about.
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
-    try:
-        ray.init(log_to_driver=False, logging_level=logging.ERROR, include_dashboard=False)
-    except Exception as error:  # Ray raises plain exceptions, too, such as when a node does not come up in time
-        reason = " ".join(str(error).split())
-        raise RunError(
-            f"cannot use Ray ({reason}); is RAY_ADDRESS right, or is a cluster gone that ran here? "
-            "Without RAY_ADDRESS, and after `ray stop`, one is started for the run."
-        ) from None
+    for remaining in reversed(range(_CONNECTIONS)):
+        try:
+            ray.init(log_to_driver=False, logging_level=logging.ERROR, include_dashboard=False)
+            break
+        except Exception as error:  # Ray raises plain exceptions, too, such as when a node does not come up in time
+            if remaining:
+                time.sleep(_PAUSE)
+                continue
+            reason = " ".join(str(error).split())
+            raise RunError(
+                f"cannot use Ray ({reason}); is RAY_ADDRESS right, or is a cluster gone that ran here? "
+                "Without RAY_ADDRESS, and after `ray stop`, one is started for the run."
+            ) from None
     try:
         yield
     finally:
@@ -159,6 +167,7 @@ class _Place:
     lock: threading.Lock = field(default_factory=threading.Lock)
     hired: _Hired | None = None
     failures: int = 0
+    failing_since: float = 0.0
 
 
 class _Remote:
@@ -289,11 +298,13 @@ class _Cluster:
                 return  # the worker's other thread has seen to it
             place.hired = None
             place.failures += 1
-            failures = place.failures
+            if place.failures == 1:
+                place.failing_since = time.monotonic()
+            hopeless = place.failures >= _TRIES and time.monotonic() - place.failing_since >= _SETTLING
             ray.kill(hired.actor)
         if not any(other.hired is not None and other.hired.known for other in self._places):
             self._alone_since = time.monotonic()
-        if failures >= _TRIES and not self._stopped:
+        if hopeless and not self._stopped:
             raise RunError(f"no worker comes up on the Ray cluster ({reason}); is whopays installed on all nodes?")
 
     def _lose_patience(self) -> None:
