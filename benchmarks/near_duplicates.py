@@ -45,14 +45,14 @@ def similarities() -> tuple[list[tuple[str, str]], npt.NDArray[np.float32]]:
     """(split, id) of every passage, and the cosine similarity of each two that are no minimal pair, above the diagonal."""
     splits = load_corpus(CORPUS, Codebook.load(CORPUS / "codebook.toml"))
     rows = [(split, e) for split, examples in splits.items() for e in examples if not is_document(e)]
-    vectors = _embed([e.text for _, e in rows])
+    vectors = embed([e.text for _, e in rows])
     similarity = np.triu(vectors @ vectors.T, k=1)
     units = np.array([e.attributes.get("pair") or e.id for _, e in rows])
     similarity[units[:, None] == units[None, :]] = 0
     return [(split, e.id) for split, e in rows], similarity
 
 
-def _embed(texts: list[str]) -> npt.NDArray[np.float32]:
+def embed(texts: list[str]) -> npt.NDArray[np.float32]:
     """The mean of a text's token vectors, scaled to length 1, as all-MiniLM-L6-v2 was published; (texts, 384)."""
     import torch
     from transformers import AutoModel, AutoTokenizer
