@@ -6,7 +6,7 @@ what they lack: sentences, pooling by label, calibration, thresholds, the gate a
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -93,10 +93,10 @@ class TorchEncoder(Encoder):
         return np.asarray(states.float().cpu().numpy())
 
 
-def _round_inputs(model: Any, rounding: dict[str, int]) -> list[Any]:
+def _round_inputs(model: Any, rounding: dict[str, list[int]]) -> list[Any]:
     """Make the linear layers of a model round their input to 8 bits as ONNX Runtime does; returns the hooks.
 
-    ``rounding`` maps a layer's name to the size of the blocks that share a scale, 0 standing for all of a sequence.
+    ``rounding`` maps a layer's name to the channels of its input that are not rounded.
     """
     layers = dict(model.named_modules())
     if missing := [name for name in rounding if name not in layers]:
@@ -104,25 +104,25 @@ def _round_inputs(model: Any, rounding: dict[str, int]) -> list[Any]:
             f"found no layer {missing[0]} in the model, expected it by model.json; export the model again."
         )
 
-    def hook(block: int) -> Callable[[Any, tuple[Any, ...]], tuple[Any, ...]]:
-        return lambda _, inputs: (_rounded_blocks(inputs[0], block) if block else _rounded(inputs[0]),)
+    def hook(exact: list[int]) -> Callable[[Any, tuple[Any, ...]], tuple[Any, ...]]:
+        return lambda _, inputs: (_rounded(inputs[0], exact),)
 
-    return [layers[name].register_forward_pre_hook(hook(block)) for name, block in rounding.items()]
+    return [layers[name].register_forward_pre_hook(hook(exact)) for name, exact in rounding.items()]
 
 
-def _rounded(values: torch.Tensor) -> torch.Tensor:
-    """Values -> the nearest of 256 steps from the least to the greatest: ONNX's DynamicQuantizeLinear, and back."""
-    low, high = values.min().clamp(max=0), values.max().clamp(min=0)
-    step = (high - low) / 255
+def _rounded(values: torch.Tensor, exact: Sequence[int] = ()) -> torch.Tensor:
+    """Values -> the nearest of 256 steps from the least to the greatest: ONNX's DynamicQuantizeLinear, and back.
+
+    ``exact``: channels (last dimension) that are left as they are, and do not count for the steps.
+    """
+    usual = values.clone()
+    usual[..., list(exact)] = 0
+    low, high = usual.min().clamp(max=0), usual.max().clamp(min=0)
+    step = ((high - low) / 255).clamp(min=1e-30)
     zero = torch.round((-low / step).clamp(0, 255))
-    return (torch.clamp(torch.round(values / step) + zero, 0, 255) - zero) * step
-
-
-def _rounded_blocks(values: torch.Tensor, block: int) -> torch.Tensor:
-    """Values -> the nearest of 255 steps around zero, for each block of a row: ONNX Runtime's MatMulNBits, and back."""
-    parts = values.reshape(*values.shape[:-1], -1, block)
-    step = parts.abs().amax(dim=-1, keepdim=True).clamp(min=1e-30) / 127
-    return (torch.round(parts / step) * step).reshape(values.shape)
+    rounded = (torch.clamp(torch.round(usual / step) + zero, 0, 255) - zero) * step
+    rounded[..., list(exact)] = values[..., list(exact)]
+    return rounded
 
 
 PIPELINE_REGISTRY.register_pipeline(

@@ -85,10 +85,10 @@ def export_transformers(folder: str | Path, model: str | Path = "default") -> st
     )
 
 
-def _weights(graph: Any) -> tuple[dict[str, Floats], dict[str, int]]:
-    """The encoder's weights under transformers' names, and how each linear layer's input is rounded to 8 bits.
+def _weights(graph: Any) -> tuple[dict[str, Floats], dict[str, list[int]]]:
+    """The encoder's weights under transformers' names, and which channels of each linear layer's input are not rounded.
 
-    The latter maps a layer to the size of the blocks of a row that share a scale; 0 is one scale for the whole sequence.
+    The latter maps a layer whose input is rounded to 8 bits to the channels that are not, see `whopays.training.quantizing`.
     """
     from onnx.numpy_helper import to_array
 
@@ -99,7 +99,9 @@ def _weights(graph: Any) -> tuple[dict[str, Floats], dict[str, int]]:
 
     scales = {name.removesuffix("_quantized"): name for name in stored if name.endswith("_quantized")}
     weights: dict[str, Floats] = {}
-    rounding: dict[str, int] = {}
+    rounding: dict[str, list[int]] = {}
+    channels = {node.output[0]: array(node.input[1]) for node in graph.node if node.name.endswith("_gather")}
+    apart = {}
     for node in graph.node:
         # The exporter names a node by the module that made it: /encoder/encoder/layer.0/output/dense/MatMul_quant.
         module = ".".join(node.name.strip("/").split("/")[1:-1])
@@ -108,12 +110,9 @@ def _weights(graph: Any) -> tuple[dict[str, Floats], dict[str, int]]:
             name = next(key for key, value in scales.items() if value in known)
             unpacked = (array(scales[name]).astype(np.float32) - array(f"{name}_zero_point")) * array(f"{name}_scale")
             weights[f"{module}.weight"] = np.ascontiguousarray(unpacked.T, dtype=np.float32)
-            rounding[module] = 0
-        elif node.op_type == "MatMulNBits":
-            packed, scale = array(known[0]), array(known[1])
-            unpacked = (packed.astype(np.float32) - 128) * scale.reshape(*packed.shape[:2], 1)
-            weights[f"{module}.weight"] = np.ascontiguousarray(unpacked.reshape(len(packed), -1))
-            rounding[module] = packed.shape[2]
+            rounding[module] = []
+        elif node.op_type == "MatMul" and node.input[0] in channels:
+            apart[module] = channels[node.input[0]], array(known[0])
         elif node.op_type == "Gather" and module.rsplit(".", 1)[-1] in _EMBEDDINGS and known:
             name = known[0].removesuffix("_quantized")
             unpacked = (array(known[0]).astype(np.float32) - array(f"{name}_zero_point")) * array(f"{name}_scale")
@@ -122,6 +121,9 @@ def _weights(graph: Any) -> tuple[dict[str, Floats], dict[str, int]]:
             weights[f"{module}.weight"], weights[f"{module}.bias"] = (array(name).copy() for name in known)
         elif node.op_type == "Add" and len(known) == 1 and stored[known[0]].dims:
             weights[f"{module}.bias"] = array(known[0]).copy()
+    for module, (chosen, matrix) in apart.items():
+        weights[f"{module}.weight"][:, chosen] = matrix.T
+        rounding[module] = chosen.tolist()
     return weights, rounding
 
 
