@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from whopays.errors import UsageError
+from whopays.training.quantizing import PROBE, quantize
 
 # A repository takes no larger file: more weights than this go into a second one.
 LARGEST_FILE = 90_000_000
@@ -32,8 +33,6 @@ def export_encoder(base: Path, output: Path) -> None:
         import torch
         from tokenizers import Tokenizer
         from transformers import AutoModel
-
-        from whopays.training.quantizing import PROBE, quantize
     except ImportError as error:
         raise UsageError(f"exporting an encoder needs {error.name}; install whopays with its `train` extra.") from None
 

@@ -15,10 +15,6 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import onnx
-import onnxruntime
-from onnx import helper, numpy_helper
-from onnxruntime.quantization import QuantType, quantize_dynamic
 
 #: Texts that show which channels are the large ones: prose of the kind that is read, some of it plain, some crowded.
 PROBE = (
@@ -45,6 +41,9 @@ def quantize(full: Path, small: Path, probe: Sequence[Sequence[int]]) -> None:
 
     ``probe``: token ids of texts, special tokens included. The graph takes ``input_ids`` and ``attention_mask``.
     """
+    import onnx
+    from onnxruntime.quantization import QuantType, quantize_dynamic
+
     graph = onnx.load(full)
     kept: list[str] = []
     for source, largest in _largest_inputs(graph, probe).items():
@@ -66,8 +65,11 @@ def _products(graph: Any) -> list[Any]:
 
 def _largest_inputs(graph: Any, probe: Sequence[Sequence[int]]) -> dict[str, npt.NDArray[np.float32]]:
     """For each value that enters a product, the largest magnitude that each of its channels has in some texts, (channels,)."""
+    import onnxruntime
+    from onnx import ModelProto, helper
+
     names = sorted({node.input[0] for node in _products(graph)})
-    watched = onnx.ModelProto()
+    watched = ModelProto()
     watched.CopyFrom(graph)
     watched.graph.output.extend(helper.make_empty_tensor_value_info(name) for name in names)
     session = onnxruntime.InferenceSession(watched.SerializeToString(), providers=["CPUExecutionProvider"])
@@ -92,6 +94,8 @@ def _set_apart(graph: Any, source: str, channels: npt.NDArray[np.int64]) -> list
 
     Returns the names of the new nodes, which stay products of floats. The value is split once for all that read it.
     """
+    from onnx import helper, numpy_helper
+
     stored = {item.name: item for item in graph.graph.initializer}
     readers = [node for node in _products(graph) if node.input[0] == source]
     first = readers[0].name
