@@ -17,7 +17,7 @@ from transformers import AutoModelForTokenClassification, AutoTokenizer, pipelin
 import whopays.integrations.transformers
 from whopays.cli import main
 from whopays.errors import ModelError, UsageError
-from whopays.integrations.transformers import ClaimTaggingPipeline, _rounded
+from whopays.integrations.transformers import ClaimTaggingPipeline, _rounded, _rounded_blocks
 from whopays.model.encoder import Encoder
 from whopays.result import Result
 from whopays.tagger import Tagger, model_folder
@@ -53,11 +53,11 @@ def float_encoder(folder: Path) -> Encoder:
     graph = model.graph
     weights, _ = _weights(graph)
     floats = {node.output[0]: node.input[0] for node in graph.node if node.op_type == "DynamicQuantizeLinear"}
-    gone = {"DynamicQuantizeLinear", "MatMulInteger"}
+    gone = {"DynamicQuantizeLinear", "MatMulInteger", "MatMulNBits"}
     nodes = []
     for node in graph.node:
         place = node.name.strip("/").split("/")
-        if node.op_type == "MatMulInteger":
+        if node.op_type in ("MatMulInteger", "MatMulNBits"):
             matrix = np.ascontiguousarray(weights[f"{'.'.join(place[1:-1])}.weight"].T)
             graph.initializer.append(numpy_helper.from_array(matrix, f"{node.name}_float"))
             output = node.output[0].removesuffix("_output_quantized")
@@ -151,6 +151,10 @@ def test_rounding_moves_no_number_by_more_than_half_a_step(scale: float) -> None
     values = torch.randn(1, 7, 256, generator=torch.manual_seed(0)) * scale
     step = (values.max() - values.min()) / 255
     assert (_rounded(values) - values).abs().max() <= step * 1.01
+    blocks = values.reshape(1, 7, 2, 128).abs().amax(-1, keepdim=True) / 127
+    moved = (_rounded_blocks(values, 128) - values).abs().reshape(1, 7, 2, 128)
+    assert (moved <= blocks * 0.51).all()
+    assert not _rounded_blocks(torch.zeros(1, 2, 128), 128).any()
     values[..., 5] *= 40
     kept = _rounded(values, [5])
     assert (kept[..., 5] == values[..., 5]).all()
