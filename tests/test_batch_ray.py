@@ -18,7 +18,7 @@ from typing import Any
 import pytest
 
 from whopays.batch.engine import Job, Limits
-from whopays.batch.ray import RayEngine, _Cluster, _Hired, check_node, connected
+from whopays.batch.ray import RayEngine, _Cluster, _Hired, _interruptions, check_node, connected
 from whopays.cli import main
 from whopays.errors import RunError, UsageError
 from whopays.writers.run_folder import NAMES
@@ -104,6 +104,15 @@ def test_workers_that_fail_at_once_end_the_run_only_when_they_go_on_to(monkeypat
     now[0] += 61
     with pytest.raises(RunError, match="its node has died"):
         fail()
+
+
+def test_an_interruption_that_other_code_swallows_is_not_lost() -> None:
+    before = signal.getsignal(signal.SIGINT)
+    with _interruptions() as interrupted:
+        with contextlib.suppress(KeyboardInterrupt):  # as Ray's callbacks do
+            signal.raise_signal(signal.SIGINT)
+        assert interrupted.is_set()
+    assert signal.getsignal(signal.SIGINT) is before
 
 
 @pytest.mark.parametrize(

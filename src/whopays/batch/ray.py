@@ -18,6 +18,7 @@ import itertools
 import logging
 import os
 import platform
+import signal
 import threading
 import time
 from collections.abc import Callable, Generator, Iterator, Mapping
@@ -26,6 +27,7 @@ from dataclasses import dataclass, field
 from importlib.metadata import version
 from importlib.util import find_spec
 from pathlib import Path
+from types import FrameType
 from typing import Any
 
 from whopays.batch.engine import READING, TAGGING, Event, Job
@@ -63,9 +65,35 @@ class RayEngine:
         Raises `RunError` if there is no cluster, if no worker can be had for ten minutes, or if the nodes do not see the
         files, or have another version of whopays or another model.
         """
-        with connected():
+        with _interruptions() as interrupted, connected():
             workers = self.workers or _processors()
-            yield from Run(job, _Cluster(job, workers), workers).events()
+            for event in Run(job, _Cluster(job, workers), workers).events():
+                if interrupted.is_set():
+                    raise KeyboardInterrupt
+                yield event
+
+
+@contextlib.contextmanager
+def _interruptions() -> Iterator[threading.Event]:
+    """An event that Ctrl-C sets, besides what it does anyway.
+
+    A KeyboardInterrupt that is raised while Ray's own code calls back into Python is swallowed there, and would be lost.
+    """
+    interrupted = threading.Event()
+    before = signal.getsignal(signal.SIGINT)
+    if threading.current_thread() is not threading.main_thread() or not callable(before):
+        yield interrupted
+        return
+
+    def note(number: int, frame: FrameType | None) -> None:
+        interrupted.set()
+        before(number, frame)
+
+    signal.signal(signal.SIGINT, note)
+    try:
+        yield interrupted
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 @contextlib.contextmanager
