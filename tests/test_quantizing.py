@@ -13,6 +13,7 @@ onnx = pytest.importorskip("onnx")
 import onnxruntime  # noqa: E402
 from onnx import TensorProto, helper, numpy_helper  # noqa: E402
 
+from whopays.training.float_export import _weights  # noqa: E402
 from whopays.training.quantizing import quantize  # noqa: E402
 
 WIDTH, WORDS, LARGE = 64, 50, 7
@@ -34,8 +35,8 @@ def full(tmp_path_factory: pytest.TempPathFactory) -> Path:
     nodes = [
         helper.make_node("Gather", ["vectors", "input_ids"], ["v"], name="embed"),
         helper.make_node("Mul", ["v", "scale"], ["x"], name="enlarge"),
-        helper.make_node("MatMul", ["x", "first"], ["a"], name="one"),
-        helper.make_node("MatMul", ["x", "second"], ["b"], name="two"),
+        helper.make_node("MatMul", ["x", "first"], ["a"], name="/encoder/one/MatMul"),
+        helper.make_node("MatMul", ["x", "second"], ["b"], name="/encoder/two/MatMul"),
         helper.make_node("Add", ["a", "b"], ["states"], name="both"),
     ]
     sides = [1, "tokens"]
@@ -100,3 +101,14 @@ def test_weights_take_seven_bits_so_that_no_processor_overflows(small: Path) -> 
 def test_the_same_graph_gives_the_same_bytes(full: Path, small: Path, tmp_path: Path) -> None:
     quantize(full, tmp_path / "again.onnx", PROBE)
     assert (tmp_path / "again.onnx").read_bytes() == small.read_bytes()
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_the_weights_are_read_back_with_those_of_the_large_channel_exact(full: Path, small: Path) -> None:
+    given = {item.name: numpy_helper.to_array(item) for item in onnx.load(full).graph.initializer}
+    weights, rounding = _weights(onnx.load(small).graph)
+    assert rounding == {"one": [LARGE], "two": [LARGE]}
+    for module, name in (("one", "first"), ("two", "second")):
+        found, matrix = weights[f"{module}.weight"].T, given[name]
+        assert np.array_equal(found[LARGE], matrix[LARGE])
+        assert np.abs(found - matrix).max() < np.abs(matrix).max() / 100

@@ -38,8 +38,10 @@ from whopays.batch.workplace import Process
 from whopays.errors import RunError, UsageError
 
 _PATIENCE = 600.0  # seconds without any worker
-_TRIES = 5  # actors in a row that do not come up, and for how many seconds at least: a cluster takes its time to notice
-_SETTLING = 60.0  # that a node is dead, and until then starts actors there
+# Actors in a row that do not come up, and for how many seconds at least: a cluster takes its time to notice that a node is
+# dead, and until then starts actors there.
+_TRIES = 5
+_SETTLING = 60.0
 _CONNECTIONS = 3  # tries to connect, which fails while the node that Ray chooses for it is dying
 _PAUSE = 1.0  # seconds between them
 _ENDING = 10.0  # seconds

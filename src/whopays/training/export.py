@@ -29,7 +29,6 @@ def export_encoder(base: Path, output: Path) -> None:
             )
     try:
         import onnx
-        import onnx_ir  # noqa: F401  (wanted by torch's exporter)
         import torch
         from tokenizers import Tokenizer
         from transformers import AutoModel
