@@ -98,13 +98,35 @@ def test_a_broken_record_is_named_with_its_line(tmp_path: Path, name: str, conte
         list(read(path))
 
 
-def test_rows_before_a_broken_one_are_read(tmp_path: Path) -> None:
-    path = tmp_path / "a.jsonl"
-    path.write_text('{"text": "x"}\nbroken\n')
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("a.jsonl", b'{"text": "x"}\nbroken\n{"text": "y"}\n{"text": 5}\n{"text": "z"}\n'),
+        ("a.jsonl", b'{"text": "x"}\n{"text": "\xa3"}\n{"text": "y"}\n[]\n{"text": "z"}'),
+        ("a.csv", b'id,text\n1,x\n2,"fees" now\n3,y\n4,"a",b\n5,z\n'),
+        ("a.csv", b"id,text\n1,x\n2,\xa3 9,250\n3,y\n4,\xa3 9\n5,z\n"),
+    ],
+)
+def test_rows_behind_broken_ones_are_read_and_then_the_broken_ones_named(
+    tmp_path: Path, name: str, content: bytes
+) -> None:
+    path = tmp_path / name
+    path.write_bytes(content)
     documents = read(path)
-    assert next(documents).text == "x"
-    with pytest.raises(RecordError, match="line 2"):
+    assert [next(documents).text for _ in range(3)] == ["x", "y", "z"]
+    first, second = ("line 2", "line 4") if name == "a.jsonl" else ("line 3", "line 5")
+    with pytest.raises(RecordError, match=rf"{first}: .* 2 of 5 rows are broken \({second} too\); 3 could be read"):
         next(documents)
+
+
+def test_an_error_names_no_more_broken_rows_than_a_person_reads(tmp_path: Path) -> None:
+    path = tmp_path / "a.jsonl"
+    path.write_text("broken\n" * 10_000)
+    with pytest.raises(
+        RecordError, match=r"10000 of 10000 rows are broken .*, line 20, \.\.\. too.*none could be read"
+    ) as found:
+        read(path)
+    assert len(str(found.value)) < 1000
 
 
 @pytest.mark.parametrize("delimiter", [",", ";", "\t"])

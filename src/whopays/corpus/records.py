@@ -46,17 +46,19 @@ def json_lines(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
         raise UsageError(f"{path}: {error.strerror}; give the path of a JSON lines file.") from None
     with file:
         for number, line in enumerate(file, start=1):
-            if not line.strip():
-                continue
-            try:
-                record = json.loads(line.decode("utf-8-sig" if number == 1 else "utf-8"))
-            except (ValueError, RecursionError) as error:
-                raise RecordError(
-                    f"{path}, line {number}: not valid JSON ({error}); expected one object a line."
-                ) from None
-            if not isinstance(record, dict):
-                raise RecordError(f"{path}, line {number}: found a JSON {type(record).__name__}, expected an object.")
-            yield number, record
+            if line.strip():
+                yield number, json_record(line, number, path)
+
+
+def json_record(line: bytes, number: int, path: Path) -> dict[str, Any]:
+    """The JSON object in one line of a file. Raises `RecordError` if there is none, or it is not in UTF-8."""
+    try:
+        record = json.loads(line.decode("utf-8-sig" if number == 1 else "utf-8"))
+    except (ValueError, RecursionError) as error:
+        raise RecordError(f"{path}, line {number}: not valid JSON ({error}); expected one object a line.") from None
+    if not isinstance(record, dict):
+        raise RecordError(f"{path}, line {number}: found a JSON {type(record).__name__}, expected an object.")
+    return record
 
 
 def parse_record(record: dict[str, Any], codebook: Codebook, where: str, default_id: str) -> Example:

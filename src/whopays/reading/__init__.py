@@ -56,7 +56,7 @@ def read(path: str | Path) -> Iterator[Document]:
     ``source`` is the path as given. The first Document is read at once, further rows as they are asked for.
 
     Raises `UsageError` for a path that is no file, `UnknownFormatError` for an unknown extension, another `ReadError`
-    for a file that cannot be read, and `RecordError` for a broken row (the first one at once, others when reached).
+    for a file that cannot be read, and `RecordError` for broken rows, once all the others have been read.
     """
     location = _path(path)
     check_file(location)

@@ -1,13 +1,17 @@
-"""Tables of texts, one Document a row: JSON lines, CSV and Parquet with a column ``text`` and maybe an ``id``."""
+"""Tables of texts, one Document a row: JSON lines, CSV and Parquet with a column ``text`` and maybe an ``id``.
+
+A broken row does not cost the rows behind it: those are read first, then one error names the rows that are broken.
+"""
 
 from __future__ import annotations
 
 import csv
+import re
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
-from whopays.corpus.records import json_lines
+from whopays.corpus.records import json_record
 from whopays.errors import (
     CorruptDocumentError,
     EmptyDocumentError,
@@ -20,18 +24,24 @@ from whopays.text import Document
 _DELIMITERS = (",", ";", "\t")
 _MAX_FIELD = 2**31 - 1  # the largest that fits a C long on every platform
 _BATCH_ROWS = 256
+_ENCODING = "not UTF-8; save the table as 'CSV UTF-8'."
+_NAMED = 20  # broken rows that an error names
+_NOT_UTF8 = re.compile("[\udc80-\udcff]")
+
+# The place of a row in its file and its record, or what is wrong with it.
+_Row = tuple[str, dict[str, Any] | RecordError]
 
 
 def read_jsonl(path: Path, source: str) -> Iterator[Document]:
     """A Document for each JSON object. An empty text is kept, so that every record gives one Document.
 
-    Raises `RecordError` for a line that is not an object with a string ``text``, `EmptyDocumentError` for a file
-    without records, and `MislabelledError`, `ReadError`, `UsageError` as `contents` does.
+    Raises `RecordError` behind the last row if there are lines that are not objects with a string ``text``,
+    `EmptyDocumentError` for a file without records, and `MislabelledError`, `ReadError`, `UsageError` as `contents` does.
     """
     _check_start(path, "JSON lines")
     try:
-        records = ((f"line {number}", record) for number, record in json_lines(path))
-        yield from _documents(path, source, records)
+        with path.open("rb") as file:
+            yield from _documents(path, source, _json_rows(path, file))
     except OSError as error:
         raise unreadable(path, error) from None
 
@@ -39,17 +49,16 @@ def read_jsonl(path: Path, source: str) -> Iterator[Document]:
 def read_csv(path: Path, source: str) -> Iterator[Document]:
     """A Document for each row under the header; UTF-8, separated by commas (or semicolons or tabs).
 
-    Raises as `read_jsonl`; also `RecordError` for more fields than the header names and for quotes left open.
+    Raises as `read_jsonl`; rows with more fields than the header names, bytes that are not UTF-8 and quotes left open
+    are broken too.
     """
     _check_start(path, "CSV")
     csv.field_size_limit(_MAX_FIELD)
     try:
-        with path.open(encoding="utf-8-sig", newline="") as file:
-            yield from _documents(path, source, _csv_records(path, file))
+        with path.open(encoding="utf-8-sig", errors="surrogateescape", newline="") as file:
+            yield from _documents(path, source, _csv_rows(path, file))
     except OSError as error:
         raise unreadable(path, error) from None
-    except UnicodeDecodeError as error:
-        raise RecordError(f"{path}: not UTF-8 ({error}); save the table as 'CSV UTF-8'.") from None
 
 
 def read_parquet(path: Path, source: str) -> Iterator[Document]:
@@ -66,7 +75,7 @@ def read_parquet(path: Path, source: str) -> Iterator[Document]:
 
     try:
         with path.open("rb") as file:
-            yield from _documents(path, source, _parquet_records(path, file))
+            yield from _documents(path, source, _parquet_rows(path, file))
     except (ArrowException, OSError) as error:
         reason = str(error).replace("\n", " ")
         raise CorruptDocumentError(f"{path}: a damaged Parquet file ({reason}); write or fetch it again.") from error
@@ -90,52 +99,95 @@ def _check_start(path: Path, expected: str) -> bytes:
     return start
 
 
-def _documents(path: Path, source: str, records: Iterable[tuple[str, dict[str, Any]]]) -> Iterator[Document]:
-    """Documents from pairs (place in the file, record)."""
-    row = 0
-    for row, (place, record) in enumerate(records, start=1):
-        text, given = record.get("text"), record.get("id")
-        columns = ", ".join(map(str, record)) or "(none)"
-        if not isinstance(text, str):
-            found = "no 'text'" if text is None else f"a 'text' of type {type(text).__name__}"
-            raise RecordError(f"{path}, {place}: found {found}, expected a string; the columns are {columns}.")
-        if isinstance(given, (dict, list)):
-            kind = type(given).__name__
-            raise RecordError(f"{path}, {place}: found an 'id' of type {kind}, expected a string or number.")
-        if isinstance(given, float) and given.is_integer():
-            given = int(given)  # pandas writes a column of integers with a gap as floats
-        absent = given is None or given == "" or given != given
-        yield Document(text, id=f"{path.name}#{row}" if absent else str(given), source=source)
+def _documents(path: Path, source: str, rows: Iterable[_Row]) -> Iterator[Document]:
+    """The documents of all rows that hold one, then an error that names the others, if there are any."""
+    row, first, places = 0, None, []
+    for row, (place, record) in enumerate(rows, start=1):
+        try:
+            if isinstance(record, RecordError):
+                raise record
+            document = _document(path, place, record, row, source)
+        except RecordError as error:
+            first = first or error
+            places.append(place)
+            continue
+        yield document
     if row == 0:
         raise EmptyDocumentError(f"{path}: holds no records; expected at least one row with a 'text'.")
+    if first is None:
+        return
+    if len(places) == 1:
+        raise first
+    named = ", ".join(places[1:_NAMED]) + (", ..." if len(places) > _NAMED else "")
+    good = row - len(places)
+    raise RecordError(f"{first} {len(places)} of {row} rows are broken ({named} too); {good or 'none'} could be read.")
 
 
-def _csv_records(path: Path, file: Iterable[str]) -> Iterator[tuple[str, dict[str, Any]]]:
+def _document(path: Path, place: str, record: dict[str, Any], row: int, source: str) -> Document:
+    text, given = record.get("text"), record.get("id")
+    columns = ", ".join(map(str, record)) or "(none)"
+    if not isinstance(text, str):
+        found = "no 'text'" if text is None else f"a 'text' of type {type(text).__name__}"
+        raise RecordError(f"{path}, {place}: found {found}, expected a string; the columns are {columns}.")
+    if isinstance(given, (dict, list)):
+        kind = type(given).__name__
+        raise RecordError(f"{path}, {place}: found an 'id' of type {kind}, expected a string or number.")
+    if isinstance(given, float) and given.is_integer():
+        given = int(given)  # pandas writes a column of integers with a gap as floats
+    absent = given is None or given == "" or given != given
+    return Document(text, id=f"{path.name}#{row}" if absent else str(given), source=source)
+
+
+def _json_rows(path: Path, file: Iterable[bytes]) -> Iterator[_Row]:
+    for number, line in enumerate(file, start=1):
+        if line.strip():
+            try:
+                yield f"line {number}", json_record(line, number, path)
+            except RecordError as error:
+                yield f"line {number}", error
+
+
+def _csv_rows(path: Path, file: Iterable[str]) -> Iterator[_Row]:
     lines = enumerate(file, start=1)
     first_line, first = next(((number, line) for number, line in lines if line.strip()), (1, ""))
     header, delimiter = _header(path, first_line, first)
     rows = csv.reader((line for _, line in lines), delimiter=delimiter, strict=True)
-    try:
-        for fields in rows:
+    while True:
+        try:
+            fields = next(rows, None)
+        except csv.Error as error:
             place = f"line {first_line + rows.line_num}"
-            if len(fields) > len(header):
-                raise RecordError(
+            yield (
+                place,
+                RecordError(
+                    f"{path}, {place}: not valid CSV ({error}); "
+                    'expected texts in double quotes, with "" for a quote inside.'
+                ),
+            )
+            continue
+        if fields is None:
+            return
+        place = f"line {first_line + rows.line_num}"
+        if any(map(_NOT_UTF8.search, fields)):
+            yield place, RecordError(f"{path}, {place}: {_ENCODING}")
+        elif len(fields) > len(header):
+            yield (
+                place,
+                RecordError(
                     f"{path}, {place}: found {len(fields)} fields, expected {len(header)} ({', '.join(header)}); "
                     "put texts that hold commas or line breaks in double quotes."
-                )
-            if fields:
-                yield place, dict(zip(header, fields, strict=False))
-    except csv.Error as error:
-        raise RecordError(
-            f"{path}, line {first_line + rows.line_num}: not valid CSV ({error}); "
-            'expected texts in double quotes, with "" for a quote inside.'
-        ) from None
+                ),
+            )
+        elif fields:
+            yield place, dict(zip(header, fields, strict=False))
 
 
 def _header(path: Path, number: int, line: str) -> tuple[list[str], str]:
     """The column names and the first delimiter that makes one of them 'text'."""
     if not line:
         raise EmptyDocumentError(f"{path}: the file holds only white space; expected CSV with a column 'text'.")
+    if _NOT_UTF8.search(line):
+        raise RecordError(f"{path}, line {number}: {_ENCODING}")
     for delimiter in _DELIMITERS:
         names = [name.strip() for name in next(csv.reader([line], delimiter=delimiter))]
         if "text" in names:
@@ -148,7 +200,7 @@ def _without_text(place: str, columns: str) -> RecordError:
     return RecordError(f"{place}: found the columns {columns or '(none)'}, expected one named 'text'; rename one.")
 
 
-def _parquet_records(path: Path, file: Any) -> Iterator[tuple[str, dict[str, Any]]]:
+def _parquet_rows(path: Path, file: Any) -> Iterator[_Row]:
     from pyarrow import parquet
 
     table = parquet.ParquetFile(file)
