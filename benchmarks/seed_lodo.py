@@ -17,9 +17,11 @@ it counts as often as suits them best on the scored documents themselves.
 from __future__ import annotations
 
 import argparse
+import hashlib
+import json
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -59,6 +61,9 @@ def main() -> None:
     parser.add_argument("--model", default="default")
     parser.add_argument("--skip-setfit", action="store_true", help="leave out the slow rival")
     parser.add_argument("--setfit-steps", type=int, default=400, help="contrastive steps of 16 pairs")
+    parser.add_argument(
+        "--work", type=Path, default=Path("build/lodo"), help="keeps what the rivals predicted on a corpus"
+    )
     options = parser.parse_args()
     codebook = Codebook.load(CORPUS / "codebook.toml")
     splits = load_corpus(CORPUS, codebook)
@@ -72,11 +77,14 @@ def main() -> None:
     systems["whopays, no seed at all"] = whopays(seeds, pool, codebook, folder, 0)
     print(f"whopays: {time.perf_counter() - start:.0f} s", flush=True)
     start = time.perf_counter()
-    systems["TF-IDF + LR"] = _best([tfidf(seeds, pool, codebook, weight) for weight in WEIGHTS], gold, codebook)
+    runs = _kept(options.work, "tfidf", lambda: [tfidf(seeds, pool, codebook, weight) for weight in WEIGHTS])
+    systems["TF-IDF + LR"] = _best(runs, gold, codebook)
     print(f"TF-IDF: {time.perf_counter() - start:.0f} s", flush=True)
     if not options.skip_setfit:
         start = time.perf_counter()
-        systems["SetFit (MiniLM)"] = _best(setfit(seeds, pool, codebook, options.setfit_steps), gold, codebook)
+        name = f"setfit-{options.setfit_steps}"
+        runs = _kept(options.work, name, lambda: setfit(seeds, pool, codebook, options.setfit_steps))
+        systems["SetFit (MiniLM)"] = _best(runs, gold, codebook)
         print(f"SetFit: {time.perf_counter() - start:.0f} s", flush=True)
 
     rows = {
@@ -98,6 +106,17 @@ def main() -> None:
     for example, labels, predicted in zip(seeds, gold, systems["whopays"], strict=True):
         cells = [", ".join(codebook.order(part)) for part in (labels, labels - predicted, predicted - labels)]
         print(f"| {example.attributes.get('title', example.id)} | {' | '.join(cells)} |")
+
+
+def _kept(work: Path, name: str, fit: Callable[[], list[list[frozenset[str]]]]) -> list[list[frozenset[str]]]:
+    """A rival's runs, from ``work`` if it was fitted on the same corpus before: hours that do not depend on our model."""
+    files = [CORPUS / "data" / f"{split}.jsonl" for split in (*TUNED_ON, "seed")]
+    path = work / f"{name}-{hashlib.sha256(b''.join(file.read_bytes() for file in files)).hexdigest()[:16]}.json"
+    if not path.is_file():
+        found = [[sorted(labels) for labels in run] for run in fit()]
+        work.mkdir(parents=True, exist_ok=True)
+        path.write_text(json.dumps(found), encoding="utf-8")
+    return [[frozenset(labels) for labels in run] for run in json.loads(path.read_text(encoding="utf-8"))]
 
 
 def whopays(

@@ -31,13 +31,15 @@ def full(tmp_path_factory: pytest.TempPathFactory) -> Path:
         "scale": scale,
         "first": rng.normal(size=(WIDTH, 32)).astype(np.float32),
         "second": rng.normal(size=(WIDTH, 32)).astype(np.float32),
+        "bias": rng.normal(size=32).astype(np.float32),
     }
     nodes = [
         helper.make_node("Gather", ["vectors", "input_ids"], ["v"], name="embed"),
         helper.make_node("Mul", ["v", "scale"], ["x"], name="enlarge"),
         helper.make_node("MatMul", ["x", "first"], ["a"], name="/encoder/one/MatMul"),
         helper.make_node("MatMul", ["x", "second"], ["b"], name="/encoder/two/MatMul"),
-        helper.make_node("Add", ["a", "b"], ["states"], name="both"),
+        helper.make_node("Add", ["bias", "b"], ["c"], name="/encoder/two/Add"),
+        helper.make_node("Add", ["a", "c"], ["states"], name="both"),
     ]
     sides = [1, "tokens"]
     inputs = [helper.make_tensor_value_info(n, TensorProto.INT64, sides) for n in ("input_ids", "attention_mask")]
@@ -85,6 +87,16 @@ def test_only_the_large_channel_is_set_apart_and_once_for_all_that_read_it(small
     operations = [node.op_type for node in graph.node]
     assert operations.count("DynamicQuantizeLinear") == 1
     assert operations.count("MatMulInteger") == 2
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_a_bias_is_added_in_the_pass_that_turns_sums_of_bytes_into_floats(small: Path, tmp_path: Path) -> None:
+    options = onnxruntime.SessionOptions()
+    options.optimized_model_filepath = str(tmp_path / "optimized.onnx")
+    onnxruntime.InferenceSession(str(small), options, providers=["CPUExecutionProvider"])
+    graph = onnx.load(tmp_path / "optimized.onnx").graph
+    products = [node for node in graph.node if node.op_type in ("MatMulIntegerToFloat", "DynamicQuantizeMatMul")]
+    assert sorted("bias" in node.input for node in products) == [False, True]
 
 
 @pytest.mark.filterwarnings("ignore")

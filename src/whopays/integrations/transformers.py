@@ -93,11 +93,10 @@ class TorchEncoder(Encoder):
         return np.asarray(states.float().cpu().numpy())
 
 
-def _round_inputs(model: Any, rounding: dict[str, list[int] | int]) -> list[Any]:
+def _round_inputs(model: Any, rounding: dict[str, list[int]]) -> list[Any]:
     """Make the linear layers of a model round their input to 8 bits as ONNX Runtime does; returns the hooks.
 
-    ``rounding`` maps a layer's name to the channels of its input that are not rounded, or, in older encoders, to the size of the
-    blocks that share a scale.
+    ``rounding`` maps a layer's name to the channels of its input that are not rounded.
     """
     layers = dict(model.named_modules())
     if missing := [name for name in rounding if name not in layers]:
@@ -105,12 +104,10 @@ def _round_inputs(model: Any, rounding: dict[str, list[int] | int]) -> list[Any]
             f"found no layer {missing[0]} in the model, expected it by model.json; export the model again."
         )
 
-    def hook(how: list[int] | int) -> Callable[[Any, tuple[Any, ...]], tuple[Any, ...]]:
-        if isinstance(how, int):
-            return lambda _, inputs: (_rounded_blocks(inputs[0], how),)
-        return lambda _, inputs: (_rounded(inputs[0], how),)
+    def hook(exact: list[int]) -> Callable[[Any, tuple[Any, ...]], tuple[Any, ...]]:
+        return lambda _, inputs: (_rounded(inputs[0], exact),)
 
-    return [layers[name].register_forward_pre_hook(hook(how)) for name, how in rounding.items()]
+    return [layers[name].register_forward_pre_hook(hook(exact)) for name, exact in rounding.items()]
 
 
 def _rounded(values: torch.Tensor, exact: Sequence[int] = ()) -> torch.Tensor:
@@ -126,13 +123,6 @@ def _rounded(values: torch.Tensor, exact: Sequence[int] = ()) -> torch.Tensor:
     rounded = (torch.clamp(torch.round(usual / step) + zero, 0, 255) - zero) * step
     rounded[..., list(exact)] = values[..., list(exact)]
     return rounded
-
-
-def _rounded_blocks(values: torch.Tensor, block: int) -> torch.Tensor:
-    """Values -> the nearest of 255 steps around zero, for each block of a row: ONNX Runtime's MatMulNBits, and back."""
-    parts = values.reshape(*values.shape[:-1], -1, block)
-    step = parts.abs().amax(dim=-1, keepdim=True).clamp(min=1e-30) / 127
-    return (torch.round(parts / step) * step).reshape(values.shape)
 
 
 PIPELINE_REGISTRY.register_pipeline(

@@ -42,7 +42,7 @@ class Recipe:
 
 
 RECIPES = {
-    "default": Recipe("mpnet", mpnet_folder, TuneOptions(epochs=3, encoder_rate=3e-5), share=0.5),
+    "default": Recipe("mpnet", mpnet_folder, TuneOptions(epochs=3, encoder_rate=3e-5, frozen=3), share=0.75),
     "small": Recipe("minilm", lambda _: minilm_folder(), TuneOptions(epochs=2, encoder_rate=1.5e-4)),
 }
 # Splits that the encoder is tuned on. The seeds are left out, so that leave-one-out on them is honest for the encoder too.

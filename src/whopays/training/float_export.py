@@ -85,11 +85,10 @@ def export_transformers(folder: str | Path, model: str | Path = "default") -> st
     )
 
 
-def _weights(graph: Any) -> tuple[dict[str, Floats], dict[str, list[int] | int]]:
+def _weights(graph: Any) -> tuple[dict[str, Floats], dict[str, list[int]]]:
     """The encoder's weights under transformers' names, and which channels of each linear layer's input are not rounded.
 
-    The latter maps a layer whose input is rounded to 8 bits to the channels that are not, see `whopays.training.quantizing`; or,
-    in encoders exported before that, to the size of the blocks of a row that share a scale.
+    The latter maps a layer whose input is rounded to 8 bits to the channels that are not, see `whopays.training.quantizing`.
     """
     from onnx.numpy_helper import to_array
 
@@ -100,7 +99,7 @@ def _weights(graph: Any) -> tuple[dict[str, Floats], dict[str, list[int] | int]]
 
     scales = {name.removesuffix("_quantized"): name for name in stored if name.endswith("_quantized")}
     weights: dict[str, Floats] = {}
-    rounding: dict[str, list[int] | int] = {}
+    rounding: dict[str, list[int]] = {}
     channels = {node.output[0]: array(node.input[1]) for node in graph.node if node.name.endswith("_gather")}
     apart = {}
     for node in graph.node:
@@ -112,11 +111,6 @@ def _weights(graph: Any) -> tuple[dict[str, Floats], dict[str, list[int] | int]]
             unpacked = (array(scales[name]).astype(np.float32) - array(f"{name}_zero_point")) * array(f"{name}_scale")
             weights[f"{module}.weight"] = np.ascontiguousarray(unpacked.T, dtype=np.float32)
             rounding[module] = []
-        elif node.op_type == "MatMulNBits":
-            packed, scale = array(known[0]), array(known[1])
-            unpacked = (packed.astype(np.float32) - 128) * scale.reshape(*packed.shape[:2], 1)
-            weights[f"{module}.weight"] = np.ascontiguousarray(unpacked.reshape(len(packed), -1))
-            rounding[module] = packed.shape[2]
         elif node.op_type == "MatMul" and node.input[0] in channels:
             apart[module] = channels[node.input[0]], array(known[0])
         elif node.op_type == "Gather" and module.rsplit(".", 1)[-1] in _EMBEDDINGS and known:

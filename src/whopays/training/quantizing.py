@@ -9,7 +9,7 @@ bytes are held in 16 bits, where larger weights overflow; with 7 bits, every pro
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -113,17 +113,29 @@ def _set_apart(graph: Any, source: str, channels: npt.NDArray[np.int64]) -> list
     )
     constants: dict[str, npt.NDArray[Any]] = {f"{first}_others": others, f"{first}_channels": channels}
     for product in readers:
-        name, weights, result = product.name, product.input[1], product.output[0]
+        name, weights = product.name, product.input[1]
         matrix = numpy_helper.to_array(stored[weights])
         stored[weights].CopyFrom(numpy_helper.from_array(matrix * others[:, None], weights))
         constants[f"{name}_weights"] = np.ascontiguousarray(matrix[channels])
-        product.input[0], product.output[0] = usual, f"{name}_rounded"
+        product.input[0] = usual
+        # Behind the bias, which ONNX Runtime then adds in the same pass as it turns sums of bytes into floats.
+        last = _bias(graph, product, stored) or product
+        result, last.output[0] = last.output[0], f"{name}_rounded"
         apart = helper.make_node("MatMul", [large, f"{name}_weights"], [f"{name}_exact"], name=f"{name}_apart")
         total = helper.make_node("Add", [f"{name}_rounded", f"{name}_exact"], [result], name=f"{name}_sum")
         _insert(graph, product, [apart])
-        _insert(graph, product, [total], behind=True)
+        _insert(graph, last, [total], behind=True)
     graph.graph.initializer.extend(numpy_helper.from_array(values, name) for name, values in constants.items())
     return [f"{first}_gather", *(f"{product.name}_apart" for product in readers)]
+
+
+def _bias(graph: Any, product: Any, stored: Mapping[str, Any]) -> Any:
+    """The node that adds a stored bias to a product, if that is all that is done with it; else None."""
+    readers = [node for node in graph.graph.node if product.output[0] in node.input]
+    if len(readers) != 1 or readers[0].op_type != "Add":
+        return None
+    other = next(name for name in readers[0].input if name != product.output[0])
+    return readers[0] if other in stored and len(stored[other].dims) == 1 else None
 
 
 def _insert(graph: Any, node: Any, others: Sequence[Any], behind: bool = False) -> None:
