@@ -100,9 +100,9 @@ def dull_paragraphs(seed: int) -> Iterator[str]:
 _DULL = (
     "Room {} of the museum shows {} small paintings of the old harbour, most of them by one hand.",
     "On the {}th morning it rained again, and the river stood {} millimetres above the mark.",
-    "The train of {} passed the bridge, and {} birds rose from the reeds beside the water.",
+    "The reeds beside the water were full of birds: {} swallows and {} herons, white against the dark wood.",
     "Between {} and {} the garden was dug over twice, and the roses were moved to the southern wall.",
-    "At noon the ferry to island {} left the pier, with {} gulls behind it and a dog on the deck.",
+    "At noon {} gulls sat on the wall of the harbour, and {} more on the roof of the old boathouse.",
 )
 
 

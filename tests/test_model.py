@@ -88,6 +88,11 @@ def test_folder_without_a_file_is_refused_by_the_files_name(model_copy: Path, na
     assert str(caught.value).startswith(f"{model_copy / name}: ")
 
 
+def test_a_misspelt_folder_is_said_not_to_be_there(tmp_path: Path) -> None:
+    with pytest.raises(ModelError, match="modle: there is no such model folder"):
+        load_model(tmp_path / "modle")
+
+
 @pytest.mark.parametrize("name", [name for name in FILES if name != "model.json"])
 def test_file_with_another_checksum_is_refused_by_name(model_copy: Path, name: str) -> None:
     content = (model_copy / name).read_bytes()

@@ -273,6 +273,21 @@ def test_tuning_without_torch_asks_for_the_extra(starter, tmp_path, monkeypatch)
         )
 
 
+@pytest.mark.parametrize(("width", "rate"), [(384, 1.5e-4), (768, 3e-5)])
+def test_a_wide_encoder_is_tuned_at_a_lower_rate(width, rate, starter, tmp_path, monkeypatch):
+    (tmp_path / "config.json").write_text(json.dumps({"hidden_size": width}), encoding="utf-8")
+    rates = []
+
+    def tune(base, examples, codebook, output, options):
+        rates.append(options.encoder_rate)
+        raise UsageError("enough")
+
+    monkeypatch.setattr("whopays.training.tuned.tune_encoder", tune)
+    with pytest.raises(UsageError, match="enough"):
+        train_tuned([starter / "examples.jsonl"], starter / "codebook.toml", tmp_path / "m", OwnTuning(base=tmp_path))
+    assert rates == [rate]
+
+
 @pytest.mark.parametrize(
     ("arguments", "reason"),
     [

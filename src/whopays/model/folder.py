@@ -73,6 +73,8 @@ def load_model(
     made for another codebook than the one given.
     """
     folder = Path(folder)
+    if not folder.is_dir():
+        raise ModelError(f"{folder}: there is no such model folder; check the path, or give a model's name.")
     manifest = _manifest(folder)
     for name in _checked(files):
         expected = manifest["files"].get(name)

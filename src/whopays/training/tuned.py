@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -16,15 +17,20 @@ from whopays.training.training import load_texts, train
 
 # One text in so many is kept from the encoder and the heads, for calibration, thresholds and scores.
 _KEPT = 4
+_NARROW, _RATE, _RATE_WIDE = 384, 1.5e-4, 3e-5
 
 
 @dataclass(frozen=True)
 class OwnTuning:
-    """How an encoder is tuned on a few hundred texts. base: its folder (default: the MiniLM of the `train` extra)."""
+    """How an encoder is tuned on a few hundred texts.
+
+    base: its folder (default: the MiniLM of the `train` extra). encoder_rate: the learning rate; None takes 1.5e-4 for encoders
+    up to the MiniLM's width (384), and for wider ones 3e-5, which they need to stay what they are.
+    """
 
     base: Path | None = None
     epochs: int = 10
-    encoder_rate: float = 1.5e-4
+    encoder_rate: float | None = None
     seed: int = 0
 
 
@@ -50,7 +56,8 @@ def train_tuned(
     kept = {int(index) for index in folds(examples, replace(options, folds=_KEPT))[0]}
     learnt = [example for index, example in enumerate(examples) if index not in kept]
     base = minilm_folder() if tuning.base is None else tuning.base
-    settings = TuneOptions(epochs=tuning.epochs, encoder_rate=tuning.encoder_rate, seed=tuning.seed)
+    rate = tuning.encoder_rate or (_RATE if _width(base) <= _NARROW else _RATE_WIDE)
+    settings = TuneOptions(epochs=tuning.epochs, encoder_rate=rate, seed=tuning.seed)
     with tempfile.TemporaryDirectory() as scratch:
         tuned = Path(scratch) / "tuned"
         tune_encoder(base, learnt, codebook, tuned, settings)
@@ -68,3 +75,11 @@ def train_tuned(
             cross_validation=cross_validation,
             held_out=held_out,
         )
+
+
+def _width(base: Path) -> int:
+    """The width of the encoder in a folder; 0 if it cannot be read, of which whoever loads it has more to say."""
+    try:
+        return int(json.loads((base / "config.json").read_text(encoding="utf-8"))["hidden_size"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return 0
