@@ -73,8 +73,9 @@ def main() -> None:
 
     systems: dict[str, list[frozenset[str]]] = {}
     start = time.perf_counter()
-    systems["whopays"] = whopays(seeds, pool, codebook, folder, SEED_WEIGHT)
-    systems["whopays, no seed at all"] = whopays(seeds, pool, codebook, folder, 0)
+    systems["whopays"], systems["whopays, no seed at all"] = whopays(seeds, pool, codebook, folder)
+    for name, run in systems.items():
+        print(f"{name}: {_micro(run, gold, codebook):.3f}", flush=True)
     print(f"whopays: {time.perf_counter() - start:.0f} s", flush=True)
     start = time.perf_counter()
     runs = _kept(options.work, "tfidf", lambda: [tfidf(seeds, pool, codebook, weight) for weight in WEIGHTS])
@@ -120,23 +121,25 @@ def _kept(work: Path, name: str, fit: Callable[[], list[list[frozenset[str]]]]) 
 
 
 def whopays(
-    seeds: Sequence[Example], pool: Sequence[Example], codebook: Codebook, model: Path, weight: float
-) -> list[frozenset[str]]:
-    """The library's own fit, once for each left-out seed, the others counting ``weight`` times; 0 fits once, without any."""
+    seeds: Sequence[Example], pool: Sequence[Example], codebook: Codebook, model: Path
+) -> tuple[list[frozenset[str]], list[frozenset[str]]]:
+    """The library's own fit: once for each left-out seed, the others counting `SEED_WEIGHT` times; and once without any seed."""
     examples = [*pool, *seeds]
     loaded = load_model(model)
     attention = loaded.heads.attention
     sentences = encode_examples(examples, codebook, loaded.encoder, attention)
-    predicted = []
-    heads = None
-    for seed in range(len(pool), len(examples)):
-        out = set(range(len(pool), len(examples))) if weight == 0 else {seed}
-        if heads is None or weight:
-            heads = _fit_without(out, examples, sentences, codebook, attention, weight)
+    places = range(len(pool), len(examples))
+
+    def given(heads: Heads, seed: int) -> frozenset[str]:
         scores = [np.round(heads.pooled_scores(s.pooled), 4) for s in sentences if s.example == seed]
-        given = np.max(scores, axis=0) >= heads.threshold
-        predicted.append(frozenset(label for label, is_given in zip(codebook.ids, given, strict=True) if is_given))
-    return predicted
+        reached = np.max(scores, axis=0) >= heads.threshold
+        return frozenset(label for label, is_given in zip(codebook.ids, reached, strict=True) if is_given)
+
+    def fit(out: set[int], weight: float) -> Heads:
+        return _fit_without(out, examples, sentences, codebook, attention, weight)
+
+    without = fit(set(places), 0)
+    return [given(fit({seed}, SEED_WEIGHT), seed) for seed in places], [given(without, seed) for seed in places]
 
 
 def _fit_without(
@@ -162,12 +165,14 @@ def _best(
     runs: Sequence[list[frozenset[str]]], gold: Sequence[frozenset[str]], codebook: Codebook
 ) -> list[frozenset[str]]:
     """A rival's run with the seed weight that suits it best on the scored documents themselves: a choice in its favour."""
-    totals = [
-        float(f1(np.sum([label_counts(g, p, codebook.ids) for g, p in zip(gold, run, strict=True)], axis=(0, 1))))
-        for run in runs
-    ]
+    totals = [_micro(run, gold, codebook) for run in runs]
     print("  " + ", ".join(f"weight {w:g}: {t:.3f}" for w, t in zip(WEIGHTS, totals, strict=True)), flush=True)
     return runs[int(np.argmax(totals))]
+
+
+def _micro(run: Sequence[frozenset[str]], gold: Sequence[frozenset[str]], codebook: Codebook) -> float:
+    counts = [label_counts(g, p, codebook.ids) for g, p in zip(gold, run, strict=True)]
+    return float(f1(np.sum(counts, axis=(0, 1))))
 
 
 def tfidf(seeds: Sequence[Example], pool: Sequence[Example], codebook: Codebook, weight: float) -> list[frozenset[str]]:
