@@ -30,7 +30,7 @@ R = TypeVar("R")
 _NO_IDS = np.zeros(0, dtype=np.int64)
 _SURROGATE = re.compile("[\ud800-\udfff]")
 
-# ONNX Runtime's joint node for adding and normalising takes nine times as long as the two nodes that it replaces.
+# ONNX Runtime's joint node for adding and normalising takes six times as long as the two nodes that it replaces.
 _SLOW = "SkipLayerNormFusion"
 # Content tokens in one window. The base encoders were published with a context of 256 to 512 word pieces; short windows
 # are quicker, and a claim rarely needs more than a paragraph around it.

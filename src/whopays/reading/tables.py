@@ -101,7 +101,8 @@ def _check_start(path: Path, expected: str) -> bytes:
 
 def _documents(path: Path, source: str, rows: Iterable[_Row]) -> Iterator[Document]:
     """The documents of all rows that hold one, then an error that names the others, if there are any."""
-    row, first, places = 0, None, []
+    row, broken, first = 0, 0, None
+    named: list[str] = []  # a file of millions of broken rows must not fill the memory
     for row, (place, record) in enumerate(rows, start=1):
         try:
             if isinstance(record, RecordError):
@@ -109,18 +110,21 @@ def _documents(path: Path, source: str, rows: Iterable[_Row]) -> Iterator[Docume
             document = _document(path, place, record, row, source)
         except RecordError as error:
             first = first or error
-            places.append(place)
+            broken += 1
+            if broken <= _NAMED:
+                named.append(place)
             continue
         yield document
     if row == 0:
         raise EmptyDocumentError(f"{path}: holds no records; expected at least one row with a 'text'.")
     if first is None:
         return
-    if len(places) == 1:
+    if broken == 1:
         raise first
-    named = ", ".join(places[1:_NAMED]) + (", ..." if len(places) > _NAMED else "")
-    good = row - len(places)
-    raise RecordError(f"{first} {len(places)} of {row} rows are broken ({named} too); {good or 'none'} could be read.")
+    others = ", ".join(named[1:]) + (", ..." if broken > _NAMED else "")
+    raise RecordError(
+        f"{first} {broken} of {row} rows are broken ({others} too); {row - broken or 'none'} could be read."
+    )
 
 
 def _document(path: Path, place: str, record: dict[str, Any], row: int, source: str) -> Document:

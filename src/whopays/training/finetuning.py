@@ -94,7 +94,7 @@ def tune_encoder(
     tokenizer.no_padding()
     tokenizer.no_truncation()
     passages = [_passage(example, codebook, tokenizer) for example in examples]
-    # Without dropout in the attention: drawing its numbers takes an eighth of the time on a CPU.
+    # Without dropout in the attention: drawing its numbers takes about an eighth of the time on a CPU.
     encoder = AutoModel.from_pretrained(
         base, local_files_only=True, add_pooling_layer=False, attention_probs_dropout_prob=0.0
     ).train()
