@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import subprocess
 import sys
@@ -147,11 +148,33 @@ def test_a_stretch_without_a_sentence_end_is_cut_into_segments_of_bounded_length
 
 
 def seconds(text: str) -> float:
-    began = time.process_time()
-    segments = segment(text)
-    took = time.process_time() - began
+    gc.disable()  # a collection of all that the tests before made would be charged to whoever runs when it is due
+    try:
+        began = time.process_time()
+        segments = segment(text)
+        took = time.process_time() - began
+    finally:
+        gc.enable()
     check(text, segments)
     return took
+
+
+def assert_linear(part: str, whole: str) -> None:
+    """Time grows at most two and a half times as fast as the text (and half a second), a quadratic one eight times as fast.
+
+    ``whole`` has eight times the length of ``part``. A machine that does other work can make one measurement several times
+    too long, never too short: the shortest of at most four counts.
+    """
+    ratio = len(whole) / len(part)
+    assert 7 < ratio < 9
+    segment(PROSE)
+    shortest = {part: seconds(part), whole: seconds(whole)}
+    for _ in range(3):
+        if shortest[whole] < 2.5 * ratio * shortest[part] + 0.5:
+            break
+        shortest = {text: min(before, seconds(text)) for text, before in shortest.items()}
+    assert shortest[whole] < SECONDS
+    assert shortest[whole] < 2.5 * ratio * shortest[part] + 0.5
 
 
 PATTERNS = '.~ ~a~. ~a. ~(~\n~"~A B. ~1. ~a\n~A. B\n\n~? "~.[1] ~U.S. ~- a\n~ðŸ˜€~\ud800 '
@@ -159,29 +182,21 @@ PATTERNS = '.~ ~a~. ~a. ~(~\n~"~A B. ~1. ~a\n~A. B\n\n~? "~.[1] ~U.S. ~- a\n~ðŸ˜
 
 @pytest.mark.parametrize("pattern", PATTERNS.split("~"), ids=repr)
 def test_time_is_linear_in_repetitive_text(pattern: str) -> None:
-    segment(PROSE)
     text = (pattern * (MEGABYTE // len(pattern) + 1))[:MEGABYTE]
-    half, whole = seconds(text[: MEGABYTE // 2]), seconds(text)
-    assert whole < SECONDS
-    assert whole < 4 * half + 0.5
+    assert_linear(text[: MEGABYTE // 8], text)
 
 
 @pytest.mark.parametrize(
     ("head", "tail"), [("( ", ". , "), (" ", "a,\n"), ("#", "\na,"), ("A ", ": "), ("a\n", ". a ")]
 )
 def test_time_is_linear_where_a_long_beginning_could_be_read_again_and_again(head: str, tail: str) -> None:
-    segment(PROSE)
-    half, whole = (seconds(head * (size // 4) + tail * (size // 8)) for size in (MEGABYTE // 2, MEGABYTE))
-    assert whole < SECONDS
-    assert whole < 4 * half + 0.5
+    part, whole = (head * (size // 4) + tail * (size // 8) for size in (MEGABYTE // 8, MEGABYTE))
+    assert_linear(part, whole)
 
 
 def test_time_is_linear_in_one_long_line_of_prose() -> None:
-    segment(PROSE)
     text = (PROSE * (2 * MEGABYTE // len(PROSE) + 1))[: 2 * MEGABYTE]
-    half, whole = seconds(text[:MEGABYTE]), seconds(text)
-    assert whole < SECONDS
-    assert whole < 4 * half + 0.5
+    assert_linear(text[: MEGABYTE // 4], text)
 
 
 def test_segmenting_imports_spacy_but_never_torch(tmp_path: Path) -> None:
