@@ -24,6 +24,7 @@ from whopays.corpus.records import load_examples
 from whopays.errors import UsageError
 from whopays.evaluation.evaluating import evaluate, evaluate_spans
 from whopays.model.encoder import Encoder, Encoding, Tokens
+from whopays.model.folder import load_model
 from whopays.result import Result
 from whopays.starter import FILES, start
 from whopays.tagger import Tagger, load, model_folder
@@ -125,6 +126,13 @@ def test_cross_validated_and_held_out_scores_stand_in_card_and_manifest(own):
     assert float(row.split(" ")[0]) == pytest.approx(micro["precision"], abs=0.0056)
     assert "`held-out.jsonl`, 1 texts" in card
     assert settings["held_out"]["texts"] == 1
+
+
+def test_the_words_of_a_sentence_count_by_how_much_they_look_like_the_marked_evidence(own):
+    heads = load_model(own[0]).heads
+    assert heads.attention.any(axis=1).all()
+    # Both were learnt from the same words; the heads are stored in fewer digits.
+    np.testing.assert_allclose(heads.attention, heads.token_weights, rtol=1e-3, atol=1e-4)
 
 
 def test_held_out_scores_are_those_of_the_model_as_it_is_loaded(own, own_tagger, starter):

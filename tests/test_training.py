@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -11,13 +13,21 @@ from whopays.codebook import Codebook
 from whopays.corpus.markup import Example
 from whopays.corpus.records import load_examples
 from whopays.errors import UsageError
-from whopays.model.encoder import Encoder
+from whopays.model.encoder import Encoder, Encoding, Tokens
 from whopays.model.folder import file_sha256
 from whopays.tagger import load
 from whopays.training.blending import blend_encoder
 from whopays.training.build import TUNED_ON, Recipe, build, in_calibration
 from whopays.training.finetuning import ATTENTION, TuneOptions, tune_encoder
-from whopays.training.fitting import FitOptions, LabelledSentence, best_thresholds, folds, half_of_best_f1
+from whopays.training.fitting import (
+    FitOptions,
+    LabelledSentence,
+    best_thresholds,
+    evidence_attention,
+    folds,
+    half_of_best_f1,
+    pooled_anew,
+)
 from whopays.training.gating import fit_gate
 
 ROOT = Path(__file__).parents[1]
@@ -154,13 +164,57 @@ def test_a_base_encoder_that_is_not_installed_is_asked_for_by_package_and_extra(
         bases.mpnet_folder(tmp_path)
 
 
+def tokens(ids: Sequence[int]) -> Tokens:
+    places = np.arange(len(ids))
+    return Tokens(np.array(ids), places, places + 1)
+
+
+class OneHot(Encoder):
+    """Each word piece is a direction of its own; no model behind it."""
+
+    def __init__(self) -> None:
+        self.width = 8
+
+    def encode_all(self, documents: Sequence[Sequence[Tokens]], threads: int = 1, wanted: Any = None) -> Any:
+        for document in documents:
+            yield [Encoding(np.eye(8, dtype=np.float32)[part.ids], part.starts, part.ends) for part in document]
+
+
+def one_hot_sentence(example: int, ids: Sequence[int], evidence: Sequence[int]) -> LabelledSentence:
+    """Of two labels the second one is never given; evidence of the first are some word pieces."""
+    labels = np.stack([np.isin(ids, evidence), np.zeros(len(ids), bool)], axis=1)
+    return LabelledSentence(
+        example, tokens(ids), np.zeros((2, 8), np.float32), labels.any(axis=0), np.eye(8, dtype=np.float32)[ids], labels
+    )
+
+
+def test_attention_learnt_from_evidence_weighs_what_looks_like_it_and_leaves_a_label_without_any_as_it_was():
+    rng = np.random.default_rng(0)
+    sentences = [one_hot_sentence(i // 2, [*rng.integers(2, 8, 6), i % 2], [1]) for i in range(60)]
+    attention = evidence_attention(sentences, FitOptions(token_c=10.0))
+    assert attention[0].argmax() == 1
+    assert not attention[1].any()
+    anew = pooled_anew(sentences, OneHot(), attention)
+    assert [s.tokens for s in anew] == [s.tokens for s in sentences]
+    with_evidence, others = ([s.pooled for s in anew if s.labels[0] == given] for given in (True, False))
+    assert min(vectors[0, 1] for vectors in with_evidence) > 0.9
+    # A mean of six or seven different pieces, of length 1.
+    assert max(vectors[1, 1] for vectors in with_evidence) < 0.5
+    assert all(vectors[0, 1] == 0 for vectors in others)
+
+
+def test_attention_cannot_be_learnt_from_nothing():
+    with pytest.raises(UsageError, match="found no sentence to learn from"):
+        evidence_attention([], FitOptions())
+
+
 def test_a_gate_lets_the_share_asked_for_of_the_claims_pass():
     rng = np.random.default_rng(0)
     examples = [Example(str(index), "text", ()) for index in range(400)]
     sentences = [
         LabelledSentence(
             index,
-            np.unique(rng.integers(0, 40, 6) + (20 if claim else 0)),
+            tokens(np.unique(rng.integers(0, 40, 6) + (20 if claim else 0))),
             np.zeros((1, 1), np.float32),
             np.array([claim]),
             np.zeros((0, 1), np.float32),
@@ -172,7 +226,7 @@ def test_a_gate_lets_the_share_asked_for_of_the_claims_pass():
     gate, measured = fit_gate(examples, sentences, 60, FitOptions(gate_recall=0.95))
     assert measured["recall"] >= 0.95
     assert measured["passed"] < 1
-    claims = [gate.passes([s.ids]).item() for s in sentences if s.labels.any()]
+    claims = [gate.passes([s.tokens.ids]).item() for s in sentences if s.labels.any()]
     assert len(claims) == 800
 
 

@@ -28,7 +28,16 @@ from whopays.model.encoder import Encoder, Encoding, Tokens
 from whopays.model.folder import Model
 from whopays.tagger import Tagger
 from whopays.text import Document, Span
-from whopays.training.fitting import FitOptions, Floats, LabelledSentence, Singles, fit_heads, folds
+from whopays.training.fitting import (
+    FitOptions,
+    Floats,
+    LabelledSentence,
+    Singles,
+    evidence_attention,
+    fit_heads,
+    folds,
+    pooled_anew,
+)
 from whopays.training.gating import fit_gate
 
 # Vectors that are kept so that no text is encoded twice; a corpus with more of them is.
@@ -81,8 +90,9 @@ def cross_validate(
 ) -> Evaluation:
     """Scores on texts that the scoring model has not seen, as the module's text says; intervals are over texts.
 
-    Arguments as in `fit_heads`, with the ``encoder`` that made ``sentences``. The calibration texts alone are scored where
-    there are any, else all texts. A fold whose rest has too few examples of every label to be fitted gets no spans.
+    Arguments as in `fit_heads`, with the ``encoder`` that made ``sentences``. Without ``attention`` each fold learns its own
+    from the evidence (`evidence_attention`). The calibration texts alone are scored where there are any, else all texts. A
+    fold whose rest has too few examples of every label to be fitted gets no spans.
     """
     pool = sorted(calibration) if calibration else list(range(len(examples)))
     gold: list[Example] = []
@@ -123,6 +133,9 @@ def _fit_without(
     fewest = max(2, math.floor(options.min_positive * (1 - 1 / options.folds)))
     options = replace(options, min_positive=fewest)
     try:
+        if attention is None:
+            attention = evidence_attention([row for row in rows if row.example not in kept], options)
+            rows = pooled_anew(rows, encoder, attention)
         fit = fit_heads(texts, rows, codebook, options, kept, counts, attention)
     except UsageError:
         return None

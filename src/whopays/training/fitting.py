@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import groupby
 from types import MappingProxyType
 
 import numpy as np
@@ -17,7 +18,7 @@ from whopays.codebook import Codebook
 from whopays.corpus.markup import Example
 from whopays.corpus.sentences import labelled_sentences
 from whopays.errors import UsageError
-from whopays.model.encoder import Encoder, Encoding, default_threads
+from whopays.model.encoder import Encoder, Encoding, Tokens, default_threads
 from whopays.model.heads import Heads, pool
 from whopays.model.operating import NEVER, Curves
 from whopays.text import Span
@@ -53,12 +54,12 @@ class FitOptions:
 class LabelledSentence:
     """One training sentence.
 
-    example: its text's index. ids: its word pieces. pooled: (labels, width), its vector for each label (`pool`). labels:
+    example: its text's index. tokens: its word pieces. pooled: (labels, width), its vector for each label (`pool`). labels:
     (labels,). states (tokens, width) and token_labels (tokens, labels) are kept where it carries a label, else empty.
     """
 
     example: int
-    ids: npt.NDArray[np.int64]
+    tokens: Tokens
     pooled: Singles
     labels: Bools
     states: Singles
@@ -89,7 +90,7 @@ def encode_examples(
             sentences.append(
                 LabelledSentence(
                     index,
-                    pieces.ids,
+                    pieces,
                     pool(encoding.states, focus),
                     np.array([label in labels for label in codebook.ids]),
                     encoding.states[:seen].copy(),
@@ -97,6 +98,34 @@ def encode_examples(
                 )
             )
     return sentences
+
+
+def evidence_attention(sentences: Sequence[LabelledSentence], options: FitOptions) -> Floats:
+    """Attention (labels, width) under which tokens count by how much they look like evidence, learnt from ``sentences``.
+
+    Its rows are the weights of token heads, so that a token's share in its sentence is in proportion to the odds that it is
+    evidence: a clause that carries a label is not diluted by the rest of a long sentence. A label with too few sentences, or
+    with evidence that is always whole sentences, has zeros: all tokens count alike. Raises `UsageError` without sentences.
+    """
+    from threadpoolctl import threadpool_limits
+
+    if not sentences:
+        raise UsageError("found no sentence to learn from, expected some; write more examples.")
+    positives = np.stack([s.labels for s in sentences]).sum(axis=0)
+    with threadpool_limits(limits=1):
+        return _fit_tokens(sentences, options, np.asarray(positives >= max(options.min_positive, 2)))[0]
+
+
+def pooled_anew(sentences: Sequence[LabelledSentence], encoder: Encoder, attention: Floats) -> list[LabelledSentence]:
+    """The same sentences, in order, pooled with another ``attention``; ``encoder`` is the one that encoded them."""
+    focus = attention.astype(np.float32)
+    groups = [list(group) for _, group in groupby(sentences, key=lambda sentence: sentence.example)]
+    encoded = encoder.encode_all([[s.tokens for s in group] for group in groups], default_threads())
+    return [
+        replace(sentence, pooled=pool(encoding.states, focus))
+        for group, encodings in zip(groups, encoded, strict=True)
+        for sentence, encoding in zip(group, encodings, strict=True)
+    ]
 
 
 def _token_labels(encoding: Encoding, offset: int, spans: Sequence[Span], codebook: Codebook) -> Bools:

@@ -62,7 +62,7 @@ def _rows(sentences: Sequence[LabelledSentence], vocabulary: int) -> Any:
 
     columns: list[npt.NDArray[np.int64]] = []
     for _, group in groupby(sentences, key=lambda sentence: sentence.example):
-        for own, near in neighbourhoods([sentence.ids for sentence in group]):
+        for own, near in neighbourhoods([sentence.tokens.ids for sentence in group]):
             columns.append(np.concatenate([own, near + vocabulary]))
     starts = np.cumsum([0, *(len(part) for part in columns)])
     shape = (len(columns), 2 * vocabulary)

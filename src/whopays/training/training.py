@@ -21,7 +21,7 @@ from whopays.model.encoder import Encoder
 from whopays.model.folder import ENCODER_FILES, OPTIONAL_FILES, Parts, load_model, save_model
 from whopays.tagger import MODELS, Tagger, model_folder
 from whopays.training.crossvalidating import RememberingEncoder, cross_validate
-from whopays.training.fitting import FitOptions, encode_examples, fit_heads
+from whopays.training.fitting import FitOptions, encode_examples, evidence_attention, fit_heads, pooled_anew
 from whopays.training.gating import fit_gate
 from whopays.training.reporting import (
     fit_table,
@@ -52,7 +52,7 @@ def train(
     ``encoder``: the name of a model that comes with whopays, whose encoder is taken, or a folder with encoder.onnx and
     tokenizer.json (default: the default model's). ``calibration_ids``: see `fit_heads`; needed where the encoder was tuned on
     the corpus. ``weights``: how often an example counts, by id (default 1). ``card`` completes the model card's text.
-    ``attention``: the file that `tune_encoder` left beside the encoder (default: all tokens of a sentence count alike).
+    ``attention``: the file that `tune_encoder` left beside the encoder (default: learnt from the evidence, `evidence_attention`).
     ``cross_validation``: also score the fit on texts that it has not seen (`cross_validate`), in five times the time; the
     scores go into the report, the card and the manifest. ``held_out``: a file of labelled texts that the finished model is
     scored on, likewise. The same input gives the same bytes. Raises `UsageError` if the corpus is empty or too small or a
@@ -63,10 +63,15 @@ def train(
     examples, tests = load_texts(corpus, held_out, codebook)
     output = Path(output)
     _place_encoder(encoder, output)
-    model = RememberingEncoder(output) if cross_validation else Encoder(output)
-    focus = None if attention is None else load_file(attention)["attention"].astype(np.float64)
-    sentences = encode_examples(examples, codebook, model, focus)
+    model = Encoder(output) if attention and not cross_validation else RememberingEncoder(output)
+    given = None if attention is None else load_file(attention)["attention"].astype(np.float64)
+    sentences = encode_examples(examples, codebook, model, given)
     calibration = {index for index, example in enumerate(examples) if example.id in set(calibration_ids)}
+    if given is None:
+        focus = evidence_attention([s for s in sentences if s.example not in calibration], options)
+        sentences = pooled_anew(sentences, model, focus)
+    else:
+        focus = given
     counts = {index: weights[example.id] for index, example in enumerate(examples) if example.id in weights}
     fit = fit_heads(examples, sentences, codebook, options, calibration, counts, focus)
     gate, gate_report = fit_gate(examples, sentences, model.vocabulary, options, calibration)
@@ -81,7 +86,7 @@ def train(
     }
     unseen = None
     if cross_validation:
-        unseen = cross_validate(examples, sentences, codebook, model, options, calibration, counts, focus)
+        unseen = cross_validate(examples, sentences, codebook, model, options, calibration, counts, given)
         settings["cross_validation"] = scores_record(unseen)
     text = Path(codebook_path).read_text(encoding="utf-8")
     parts = Parts(fit.heads, gate, fit.curves)
