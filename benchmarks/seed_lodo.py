@@ -6,6 +6,7 @@ row has the library without any seed. Scores are for whole documents: micro and 
 bootstrap intervals over documents, and the paired bootstrap difference to whopays.
 
     python benchmarks/seed_lodo.py --model default
+    python benchmarks/seed_lodo.py --model default --work benchmarks/results/lodo    # the rivals as they were fitted last
 
 Rivals (`peer_models`, here on whole texts): TF-IDF (word 1- and 2-grams, sublinear) with logistic regression, C and one
 threshold per label chosen by cross-validation inside the fold; SetFit on MiniLM (needs the `benchmark` extra), its
