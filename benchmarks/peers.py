@@ -2,12 +2,12 @@
 
     python benchmarks/peers.py --base-mpnet FOLDER --work build/peers [--peers lexicon,tfidf] [--gold NAME=FILE ...]
 
-Every peer is fitted on the splits train, statements, contrast and seed, tuned as its documentation advises, with thresholds
-chosen by the same means as whopays' (`peer_models`, `peer_spacy` and `lexicon` say how); whopays' model folders are taken as
-they are, and it is said whether they were fitted on the same files. Scored: the held-out passages, the held-out whole
-documents, and any further gold file. Fitted peers and their predictions are kept in ``--work``, so that an interrupted run
-goes on. Speed is measured afresh, each system in turns with whopays. Needs the `train` and `benchmark` extras; ``--base-
-mpnet`` is a sentence-transformers folder of all-mpnet-base-v2, without which the peers on mpnet are left out.
+Every peer is fitted on the splits train, statements, contrast, retold and seed, tuned as its documentation advises, with
+thresholds chosen by the same means as whopays' (`peer_models`, `peer_spacy` and `lexicon` say how); whopays' model folders
+are taken as they are, and it is said whether they were fitted on the same files. Scored: the held-out passages, whole
+documents and retold passages, and any further gold file. Fitted peers and their predictions are kept in ``--work``, so that
+an interrupted run goes on. Speed is measured afresh, each system in turns with whopays. Needs the `train` and `benchmark`
+extras; ``--base-mpnet`` is a sentence-transformers folder of all-mpnet-base-v2, without which the peers on it are left out.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ from whopays.corpus.markup import Example
 from whopays.corpus.records import load_examples
 
 CORPUS = Path(__file__).parents[1] / "corpus"
-TRAINED_ON = ("train", "statements", "contrast", "seed")
+TRAINED_ON = ("train", "statements", "contrast", "retold", "seed")
 
 
 def main() -> None:
@@ -52,7 +52,7 @@ def main() -> None:
     )
     names = _names(options.peers, list(peers(settings)))
     splits = load_corpus(CORPUS, codebook)
-    train, sets = [e for name in TRAINED_ON for e in splits[name]], _sets(splits["heldout"], options.gold, codebook)
+    train, sets = [e for name in TRAINED_ON for e in splits[name]], _sets(splits, options.gold, codebook)
     if options.limit:
         train, sets = _limited(train, options.limit), {k: _limited(v, options.limit) for k, v in sets.items()}
     _refuse_known(train, sets)
@@ -136,10 +136,13 @@ def _title(folder: Path) -> str:
     return "whopays" if folder.resolve().name == "default" else f"whopays ({folder.resolve().name})"
 
 
-def _sets(heldout: Sequence[Example], further: Sequence[str], codebook: Codebook) -> dict[str, list[Example]]:
+def _sets(
+    splits: Mapping[str, Sequence[Example]], further: Sequence[str], codebook: Codebook
+) -> dict[str, list[Example]]:
     sets = {
-        "held-out passages": [e for e in heldout if not is_document(e)],
-        "held-out documents": [e for e in heldout if is_document(e)],
+        "held-out passages": [e for e in splits["heldout"] if not is_document(e)],
+        "held-out documents": [e for e in splits["heldout"] if is_document(e)],
+        "held-out retold passages": list(splits["retold-heldout"]),
     }
     for entry in further:
         name, found, file = entry.partition("=")

@@ -45,6 +45,7 @@ def main() -> None:
         "held-out passages": [example for example in held_out if not is_document(example)],
         "held-out documents": [example for example in held_out if is_document(example)],
         "held-out contrast pairs": splits["contrast-heldout"],
+        "held-out retold passages": splits["retold-heldout"],
     }
     for item in options.gold:
         name, _, file = item.partition("=")

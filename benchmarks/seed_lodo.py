@@ -22,7 +22,7 @@ import hashlib
 import json
 import tempfile
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -42,7 +42,7 @@ from whopays.model.folder import load_model
 from whopays.model.heads import Heads
 from whopays.tagger import MODELS, model_folder
 from whopays.training.bases import minilm_folder
-from whopays.training.build import FITTING, SEED_WEIGHT, TUNED_ON, in_calibration, plain_weights
+from whopays.training.build import FITTING, SEED_WEIGHT, TUNED_ON, in_calibration, text_weights
 from whopays.training.fitting import (
     FitOptions,
     LabelledSentence,
@@ -74,7 +74,9 @@ def main() -> None:
 
     systems: dict[str, list[frozenset[str]]] = {}
     start = time.perf_counter()
-    systems["whopays"], systems["whopays, no seed at all"] = whopays(seeds, pool, codebook, folder)
+    systems["whopays"], systems["whopays, no seed at all"] = whopays(
+        seeds, pool, text_weights(splits), codebook, folder
+    )
     for name, run in systems.items():
         print(f"{name}: {_micro(run, gold, codebook):.3f}", flush=True)
     print(f"whopays: {time.perf_counter() - start:.0f} s", flush=True)
@@ -122,9 +124,12 @@ def _kept(work: Path, name: str, fit: Callable[[], list[list[frozenset[str]]]]) 
 
 
 def whopays(
-    seeds: Sequence[Example], pool: Sequence[Example], codebook: Codebook, model: Path
+    seeds: Sequence[Example], pool: Sequence[Example], counts: Mapping[str, float], codebook: Codebook, model: Path
 ) -> tuple[list[frozenset[str]], list[frozenset[str]]]:
-    """The library's own fit: once for each left-out seed, the others counting `SEED_WEIGHT` times; and once without any seed."""
+    """The library's own fit: once for each left-out seed, the others counting `SEED_WEIGHT` times; and once without any seed.
+
+    ``counts``: how often texts of the pool count, by id (`text_weights`).
+    """
     examples = [*pool, *seeds]
     loaded = load_model(model)
     attention = loaded.heads.attention
@@ -137,7 +142,7 @@ def whopays(
         return frozenset(label for label, is_given in zip(codebook.ids, reached, strict=True) if is_given)
 
     def fit(out: set[int], weight: float) -> Heads:
-        return _fit_without(out, examples, sentences, codebook, attention, weight)
+        return _fit_without(out, examples, sentences, codebook, attention, counts, weight)
 
     without = fit(set(places), 0)
     return [given(fit({seed}, SEED_WEIGHT), seed) for seed in places], [given(without, seed) for seed in places]
@@ -149,6 +154,7 @@ def _fit_without(
     sentences: Sequence[LabelledSentence],
     codebook: Codebook,
     attention: npt.NDArray[np.float64],
+    counts: Mapping[str, float],
     weight: float,
 ) -> Heads:
     chosen = [index for index in range(len(examples)) if index not in left_out]
@@ -157,8 +163,7 @@ def _fit_without(
     used = [examples[index] for index in chosen]
     is_seed = [not example.attributes.get("register") for example in used]
     calibration = [i for i, example in enumerate(used) if in_calibration(example) and not is_seed[i]]
-    plain = plain_weights(used)
-    weights = {i: weight if seed else plain.get(used[i].id, 1.0) for i, seed in enumerate(is_seed)}
+    weights = {i: weight if seed else counts.get(used[i].id, 1.0) for i, seed in enumerate(is_seed)}
     return fit_sentence_heads(used, kept, codebook, FITTING, calibration, weights, attention).heads
 
 

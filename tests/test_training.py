@@ -44,7 +44,7 @@ def small_corpus(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("corpus")
     (folder / "data").mkdir()
     (folder / "codebook.toml").write_bytes((ROOT / "corpus" / "codebook.toml").read_bytes())
-    for split, size in (("train", 80), ("statements", 20), ("contrast", 40), ("seed", 12)):
+    for split, size in (("train", 80), ("statements", 20), ("contrast", 40), ("retold", 20), ("seed", 12)):
         lines = (ROOT / "corpus" / "data" / f"{split}.jsonl").read_text(encoding="utf-8").splitlines()
         (folder / "data" / f"{split}.jsonl").write_text("\n".join(lines[:size]) + "\n", encoding="utf-8")
     return folder
@@ -67,6 +67,22 @@ def test_an_interrupted_build_goes_on_from_the_tuned_encoder(tiny_base, small_co
     for name in ("first", "second"):
         build(small_corpus, tmp_path / name, tmp_path / "work", None, recipe(tiny_base, 1), FitOptions(folds=2))
     assert capsys.readouterr().out.count("epoch 1 of 1") == 1
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore")
+def test_fitting_the_heads_alone_keeps_the_encoder_and_gives_the_model_that_a_whole_build_gives(
+    tiny_base, small_corpus, tmp_path
+):
+    build(small_corpus, tmp_path / "whole", tmp_path / "work", None, recipe(tiny_base, 1), FitOptions(folds=2))
+    (tmp_path / "heads").mkdir()
+    for file in FILES:
+        (tmp_path / "heads" / file).write_bytes((tmp_path / "whole" / file).read_bytes())
+    unused = Recipe("tiny", lambda _: pytest.fail("the base was asked for"), TuneOptions())
+    options = FitOptions(folds=2)
+    build(small_corpus, tmp_path / "heads", tmp_path / "other", None, unused, options, heads_only=True)
+    for file in ("encoder.onnx", "heads.safetensors"):
+        assert file_sha256(tmp_path / "heads" / file) == file_sha256(tmp_path / "whole" / file)
 
 
 @pytest.mark.slow
@@ -129,7 +145,7 @@ def test_encoders_that_do_not_fit_each_other_are_not_blended(tmp_path):
 
 
 def test_no_held_out_text_and_no_seed_reaches_the_encoder():
-    assert TUNED_ON == ("train", "statements", "contrast")
+    assert TUNED_ON == ("train", "statements", "contrast", "retold")
     assert not any("heldout" in name or name == "seed" for name in TUNED_ON)
 
 
