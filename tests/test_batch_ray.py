@@ -107,12 +107,16 @@ def test_workers_that_fail_at_once_end_the_run_only_when_they_go_on_to(monkeypat
 
 
 def test_an_interruption_that_other_code_swallows_is_not_lost() -> None:
-    before = signal.getsignal(signal.SIGINT)
-    with _interruptions() as interrupted:
-        with contextlib.suppress(KeyboardInterrupt):  # as Ray's callbacks do
-            signal.raise_signal(signal.SIGINT)
-        assert interrupted.is_set()
-    assert signal.getsignal(signal.SIGINT) is before
+    # A shell starts what it runs in the background with the signal ignored.
+    outside = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        with _interruptions() as interrupted:
+            with contextlib.suppress(KeyboardInterrupt):  # as Ray's callbacks do
+                signal.raise_signal(signal.SIGINT)
+            assert interrupted.is_set()
+        assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    finally:
+        signal.signal(signal.SIGINT, outside)
 
 
 @pytest.mark.parametrize(
