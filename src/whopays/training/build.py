@@ -5,7 +5,7 @@
 
 Needs the `train` extra. The same corpus, machine type and number of threads give the same bytes. An interrupted run goes on
 from its last finished epoch (``--work``). ``--heads-only`` keeps the encoder that lies in the model folder and fits the rest,
-in minutes instead of hours: for text that came in since the encoder was tuned. It needs no torch.
+in minutes instead of hours and without the extra: for text that came in since the encoder was tuned.
 """
 
 from __future__ import annotations
@@ -58,8 +58,8 @@ _CALIBRATION_SHARE = 6
 SEED_WEIGHT = 5.0
 # The same for statements and minimal pairs: short texts that show what a negation, another party or another cost changes.
 PLAIN_WEIGHT = 4.0
-# The same for retold passages: a third as many as the others, and the nearest to what people will tag. More would cost more on
-# plain statements than it gains (models/EXPERIMENTS.md).
+# The same for retold passages: half as many as the other texts, and the nearest to what people will tag. More would cost more
+# on plain statements than it gains (models/EXPERIMENTS.md).
 RETOLD_WEIGHT = 2.0
 FITTING = FitOptions(sentence_c=0.003)
 
