@@ -5,7 +5,8 @@
 
 Needs the `train` extra. The same corpus, machine type and number of threads give the same bytes. An interrupted run goes on
 from its last finished epoch (``--work``). ``--heads-only`` keeps the encoder that lies in the model folder and fits the rest,
-in minutes instead of hours and without the extra: for text that came in since the encoder was tuned.
+in minutes instead of hours and without the extra: for text that came in since the encoder was tuned. ``--card-only`` fits
+nothing: it puts what was measured since the fit (``models/MODEL.scores.md``) into the model's card.
 """
 
 from __future__ import annotations
@@ -113,16 +114,6 @@ def build(
         export_encoder(blended, output)
     files = [corpus / "data" / f"{name}.jsonl" for name in (*TUNED_ON, "seed")]
 
-    def complete(fit: str) -> str:
-        frame = card.read_text(encoding="utf-8") if card else "{fit}"
-        measured = card.with_suffix(".scores.md") if card else None
-        scores = (
-            measured.read_text(encoding="utf-8").strip() if measured and measured.is_file() else "Not measured yet."
-        )
-        for name, text in {"fit": fit, "tuning": f"{recipe.tuning}, share={recipe.share}", "scores": scores}.items():
-            frame = frame.replace(f"{{{name}}}", text)
-        return frame
-
     weights = {example.id: SEED_WEIGHT for example in splits["seed"]} | text_weights(splits)
     return train(
         files,
@@ -133,9 +124,37 @@ def build(
         options=fitting,
         calibration_ids=calibration,
         weights=weights,
-        card=complete,
+        card=lambda fit: completed(card, fit, recipe),
         attention=blended / ATTENTION,
     )
+
+
+def completed(card: Path | None, fit: str, recipe: Recipe) -> str:
+    """The text of a model card from its frame, see `build`; the fit's part alone without one."""
+    if card is None:
+        return fit
+    measured = card.with_suffix(".scores.md")
+    scores = measured.read_text(encoding="utf-8").strip() if measured.is_file() else "Not measured yet."
+    frame = card.read_text(encoding="utf-8")
+    for name, text in {
+        "fit": fit.rstrip(),
+        "tuning": f"{recipe.tuning}, share={recipe.share}",
+        "scores": scores,
+    }.items():
+        frame = frame.replace(f"{{{name}}}", text)
+    return frame
+
+
+def renew_card(model: Path, card: Path, recipe: Recipe) -> None:
+    """Complete the card of a fitted model anew, with what its fit told. Raises `UsageError` if its card does not hold that."""
+    readme = model / "README.md"
+    text = readme.read_text(encoding="utf-8") if readme.is_file() else ""
+    start = text.find(f"# {recipe.name}\n\nA tagger for the codebook")
+    behind = card.read_text(encoding="utf-8").partition("{fit}")[2].strip()
+    if start < 0 or not text.rstrip().endswith(behind):
+        raise UsageError(f"{readme}: found no card that a build from {card} wrote; build the model first.")
+    fit = text[start : len(text.rstrip()) - len(behind)]
+    readme.write_text(completed(card, fit, recipe), encoding="utf-8", newline="\n")
 
 
 def _keep_attention(model: Path, folder: Path) -> None:
@@ -155,12 +174,17 @@ def main() -> None:
     parser.add_argument("--output", type=Path, help="the model folder (default: models/MODEL)")
     parser.add_argument("--work", type=Path, help="intermediate files (default: build/MODEL); delete to start afresh")
     parser.add_argument("--card", type=Path, help="the card's frame (default: models/MODEL.md)")
-    parser.add_argument("--heads-only", action="store_true", help="keep the encoder of the model folder")
+    part = parser.add_mutually_exclusive_group()
+    part.add_argument("--heads-only", action="store_true", help="keep the encoder of the model folder")
+    part.add_argument("--card-only", action="store_true", help="fit nothing, put the measured scores into the card")
     options = parser.parse_args()
     output = options.output or Path("models") / options.model
     work = options.work or Path("build") / options.model
     card = options.card or Path("models") / f"{options.model}.md"
     recipe = RECIPES[options.model]
+    if options.card_only:
+        renew_card(output, card, recipe)
+        return
     print(build(options.corpus, output, work, card, recipe, FITTING, options.heads_only))
 
 

@@ -139,5 +139,5 @@ def _fit_without(
         fit = fit_heads(texts, rows, codebook, options, kept, counts, attention)
     except UsageError:
         return None
-    gate, _ = fit_gate(texts, rows, encoder.vocabulary, options, kept)
+    gate, _ = fit_gate(texts, rows, encoder.vocabulary, options, fit.found, kept)
     return Tagger(Model("cross-validation", codebook, encoder, fit.heads, gate, fit.curves, {}))

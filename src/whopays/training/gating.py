@@ -13,8 +13,8 @@ from whopays.corpus.markup import Example
 from whopays.model.gate import Gate, neighbourhoods
 from whopays.training.fitting import FitOptions, LabelledSentence, unseen_parts
 
-# With fewer sentences that carry a label, nobody can say how many of them a threshold would lose.
-_FEWEST_POSITIVE = 500
+# With fewer sentences that the heads find, nobody can say how many of them a threshold would lose.
+_FEWEST_FOUND = 500
 
 
 def fit_gate(
@@ -22,18 +22,20 @@ def fit_gate(
     sentences: Sequence[LabelledSentence],
     vocabulary: int,
     options: FitOptions,
+    found: npt.NDArray[np.bool_],
     calibration: Collection[int] = (),
 ) -> tuple[Gate, dict[str, float]]:
     """Fit a gate on sentences in reading order; returns it with what was measured on unseen texts.
 
-    The threshold is the highest that lets ``options.gate_recall`` of the sentences with a label pass. Where there are too few of
-    them the gate stays open. ``calibration``: as in `fit_sentence_heads`.
+    ``found``: (sentences,), `Fit.found`, those in which the heads, without a gate, rightly find a label in a text that they have
+    not seen. The threshold is the highest that lets ``options.gate_recall`` of them pass: a claim that the heads would
+    miss is not lost at the gate. Where there are too few, the gate stays open. ``calibration``: as in `fit_sentence_heads`.
     """
     from threadpoolctl import threadpool_limits
 
     positive = np.array([bool(s.labels.any()) for s in sentences])
     owners = np.array([s.example for s in sentences])
-    if positive.sum() < _FEWEST_POSITIVE:
+    if found.sum() < _FEWEST_FOUND:
         return Gate.open(), {}
     rows = _rows(sentences, vocabulary)
     scores = np.zeros(len(sentences))
@@ -47,11 +49,12 @@ def fit_gate(
         if not calibration:
             weights, bias = _fit(rows, positive, options)
     # Rounded down as the weights are stored, so that the sentence at the threshold does not fall to the last digit.
-    threshold = float(np.quantile(scores[scored & positive], 1 - options.gate_recall, method="lower")) - 1e-3
-    passed = scores[scored] >= threshold
+    threshold = float(np.quantile(scores[scored & found], 1 - options.gate_recall, method="lower")) - 1e-3
+    passed = scores >= threshold
     measured = {
-        "recall": round(float(passed[positive[scored]].mean()), 4),
-        "passed": round(float(passed.mean()), 3),
+        "found_passed": round(float(passed[scored & found].mean()), 4),
+        "labelled_passed": round(float(passed[scored & positive].mean()), 4),
+        "passed": round(float(passed[scored].mean()), 3),
     }
     return Gate(weights[:vocabulary], weights[vocabulary:], bias, round(threshold, 6)), measured
 

@@ -70,9 +70,10 @@ def model_card(
     unseen = f"{parts} texts kept from the fit" if parts else f"{settings['folds']}-fold out-of-fold scores"
     gate = settings["gate"]
     told = (
-        f"lets {gate['passed']:.0%} of their sentences pass, and {gate['recall']:.1%} of those with a label"
+        f"lets {gate['passed']:.0%} of their sentences pass, {gate['labelled_passed']:.1%} of those with a label, and "
+        f"{gate['found_passed']:.1%} of those in which the heads rightly find one"
         if gate
-        else "is open: too few sentences with a label to fit one"
+        else "is open: too few sentences in which the heads find a label to fit one"
     )
     return f"""# {name}
 

@@ -74,7 +74,7 @@ def train(
         focus = given
     counts = {index: weights[example.id] for index, example in enumerate(examples) if example.id in weights}
     fit = fit_heads(examples, sentences, codebook, options, calibration, counts, focus)
-    gate, gate_report = fit_gate(examples, sentences, model.vocabulary, options, calibration)
+    gate, gate_report = fit_gate(examples, sentences, model.vocabulary, options, fit.found, calibration)
     data = {str(Path(path).name): hashlib.sha256(Path(path).read_bytes()).hexdigest()[:16] for path in corpus}
     settings = {"data": data, "texts": len(examples), "sentences": len(sentences), "folds": options.folds}
     settings |= {
