@@ -15,9 +15,10 @@ from whopays.corpus.records import load_examples
 from whopays.errors import UsageError
 from whopays.model.encoder import Encoder, Encoding, Tokens
 from whopays.model.folder import file_sha256
+from whopays.model.heads import Heads, pool
 from whopays.tagger import load
 from whopays.training.blending import blend_encoder
-from whopays.training.build import RECIPES, TUNED_ON, Recipe, build, in_calibration, renew_card
+from whopays.training.build import RECIPES, TUNED_ON, Recipe, Start, build, in_calibration, renew_card, shown_further
 from whopays.training.finetuning import ATTENTION, TuneOptions, tune_encoder
 from whopays.training.fitting import (
     FitOptions,
@@ -80,9 +81,64 @@ def test_fitting_the_heads_alone_keeps_the_encoder_and_gives_the_model_that_a_wh
         (tmp_path / "heads" / file).write_bytes((tmp_path / "whole" / file).read_bytes())
     unused = Recipe("tiny", lambda _: pytest.fail("the base was asked for"), TuneOptions())
     options = FitOptions(folds=2)
-    build(small_corpus, tmp_path / "heads", tmp_path / "other", None, unused, options, heads_only=True)
+    build(small_corpus, tmp_path / "heads", tmp_path / "other", None, unused, options, Start.HEADS)
     for file in ("encoder.onnx", "heads.safetensors"):
         assert file_sha256(tmp_path / "heads" / file) == file_sha256(tmp_path / "whole" / file)
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore")
+def test_a_model_can_be_tuned_on_from_its_own_encoder_without_the_base(tiny_base, small_corpus, tmp_path):
+    build(small_corpus, tmp_path / "model", tmp_path / "work", None, recipe(tiny_base, 1), FitOptions(folds=2))
+    before = file_sha256(tmp_path / "model" / "encoder.onnx")
+    further = TuneOptions(epochs=1, batch=8)
+    unused = Recipe("tiny", lambda _: pytest.fail("the base was asked for"), TuneOptions(), further=further)
+    build(small_corpus, tmp_path / "model", tmp_path / "other", None, unused, FitOptions(folds=2), Start.ENCODER)
+    assert file_sha256(tmp_path / "model" / "encoder.onnx") != before
+    assert set(load(tmp_path / "model").tag("The state pays for the course.").scores) == set(CODEBOOK.ids)
+
+
+def test_of_what_a_tuned_encoder_knows_a_third_is_shown_again_and_all_that_was_retold():
+    texts = [Example(str(index), "text", ()) for index in range(3000)]
+    assert 0.3 < np.mean([shown_further(example, "train") for example in texts]) < 0.37
+    assert all(shown_further(example, "retold") for example in texts)
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_tuning_on_starts_from_what_the_fitted_heads_say(tiny_base):
+    import torch
+    from tokenizers import Tokenizer
+    from transformers import AutoModel
+
+    from whopays.training import finetuning
+
+    tokenizer = Tokenizer.from_file(str(tiny_base / "tokenizer.json"))
+    tokenizer.no_padding()
+    examples = load_examples(ROOT / "corpus" / "data" / "contrast.jsonl", CODEBOOK)[:12]
+    passages = [finetuning._passage(example, CODEBOOK, tokenizer) for example in examples]
+    encoder = AutoModel.from_pretrained(tiny_base, add_pooling_layer=False).eval()
+    batch = finetuning._collate(passages, tokenizer.encode("").ids, encoder.config.pad_token_id)
+    size, count = (encoder.config.hidden_size, len(CODEBOOK.ids))
+    rng = np.random.default_rng(0)
+    matrix = [rng.normal(size=(count, size)) for _ in range(3)]
+    row = [rng.normal(size=count) for _ in range(5)]
+    heads = Heads(matrix[0], matrix[1], row[0], matrix[2], row[1], np.abs(row[2]) + 1, row[3], row[4], row[4])
+    linear = {name: torch.nn.Linear(size, count) for name in ("attention", "sentence", "token")}
+    finetuning._take_over(heads, linear, encoder, batch)
+    states = encoder(input_ids=batch["ids"], attention_mask=batch["mask"]).last_hidden_state.detach()
+    focus = linear["attention"](states)[:, None].masked_fill((batch["pool"] == 0)[..., None], -1e4).softmax(dim=2)
+    values = (focus * (states @ linear["sentence"].weight.T)[:, None]).sum(dim=2) + linear["sentence"].bias
+    logits, fitted = [], []
+    for text, passage in enumerate(passages):
+        for sentence in range(len(passage.labels)):
+            own = states[text, 1 : len(passage.ids) + 1].numpy()[passage.owner == sentence]
+            pooled = pool(own, heads.attention.astype(np.float32))
+            fitted.append(
+                heads.slope * ((heads.sentence_weights * pooled).sum(1) + heads.sentence_bias) + heads.intercept
+            )
+            logits.append(values[text, sentence].detach().numpy())
+    assert np.corrcoef(np.ravel(logits), np.ravel(fitted))[0, 1] > 0.98
+    assert not linear["token"].weight.any()
 
 
 @pytest.mark.slow

@@ -15,7 +15,8 @@ import numpy as np
 from whopays.errors import UsageError
 from whopays.training.finetuning import ATTENTION
 
-_WEIGHTS = "model.safetensors"
+#: The file with the weights in the folders that `blend_encoder` and `tune_encoder` write.
+WEIGHTS = "model.safetensors"
 
 
 def blend_encoder(base: Path, tuned: Path, share: float, output: Path) -> None:
@@ -29,8 +30,8 @@ def blend_encoder(base: Path, tuned: Path, share: float, output: Path) -> None:
 
     if not 0 <= share <= 1:
         raise UsageError(f"found the share {share}, expected a number from 0 (the base) to 1 (the tuned encoder).")
-    weights = load_file(base / _WEIGHTS)
-    for name, values in load_file(tuned / _WEIGHTS).items():
+    weights = load_file(base / WEIGHTS)
+    for name, values in load_file(tuned / WEIGHTS).items():
         start = weights.get(name)
         if start is None or not np.issubdtype(start.dtype, np.floating):
             continue
@@ -42,4 +43,4 @@ def blend_encoder(base: Path, tuned: Path, share: float, output: Path) -> None:
         shutil.copyfile(base / name, output / name)
     attention = load_file(tuned / ATTENTION)["attention"]
     save_file({"attention": np.asarray(share * attention, dtype=np.float32)}, output / ATTENTION)
-    save_file(weights, output / _WEIGHTS, metadata={"format": "pt"})
+    save_file(weights, output / WEIGHTS, metadata={"format": "pt"})

@@ -11,7 +11,7 @@ from __future__ import annotations
 import math
 import random
 import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -23,6 +23,7 @@ from whopays.codebook import Codebook
 from whopays.corpus.markup import Example
 from whopays.corpus.sentences import labelled_sentences
 from whopays.errors import UsageError
+from whopays.model.heads import Heads
 
 if TYPE_CHECKING:
     import torch
@@ -69,9 +70,17 @@ class _Passage:
 
 
 def tune_encoder(
-    base: Path, examples: Sequence[Example], codebook: Codebook, output: Path, options: TuneOptions
+    base: Path,
+    examples: Sequence[Example],
+    codebook: Codebook,
+    output: Path,
+    options: TuneOptions,
+    start: Heads | None = None,
 ) -> None:
     """Tune the transformer in ``base`` and write it to ``output``: a transformers folder with `ATTENTION` beside it.
+
+    ``start``: heads that were fitted on ``base``; tuning then goes on from what they say, instead of from heads that know
+    nothing and would first pull the encoder anywhere.
 
     After each epoch the state is saved in ``output``; a run that was interrupted goes on from there and ends with the same
     weights. The same input and number of threads give the same weights. Prints its progress.
@@ -110,6 +119,11 @@ def tune_encoder(
         torch.nn.init.constant_(linear[name].bias, -3.0)
     # All tokens alike at first; the bias would cancel in the softmax.
     torch.nn.init.zeros_(linear["attention"].weight)
+    special = tokenizer.encode("").ids
+    if start is not None:
+        shown = _collate(sorted(passages[:64], key=lambda p: len(p.ids)), special, encoder.config.pad_token_id)
+        _take_over(start, linear, encoder.eval(), shown)
+        encoder.train()
     steps = options.epochs * math.ceil(len(passages) / options.batch)
     optimizer = torch.optim.AdamW(
         [
@@ -120,7 +134,6 @@ def tune_encoder(
     )
     rate = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: _schedule(step, steps, options.warm_up))
     state = _State(encoder, heads, optimizer, rate, shuffler, output / "state.pt")
-    special = tokenizer.encode("").ids
     for epoch in range(state.restore(), options.epochs):
         losses = []
         for batch in _batches(passages, options, shuffler):
@@ -185,6 +198,26 @@ def half_precision_is_fast() -> bool:
     import torch
 
     return torch.backends.cpu.get_cpu_capability() not in ("DEFAULT", "AVX2")
+
+
+def _take_over(start: Heads, linear: Mapping[str, Any], encoder: Any, shown: dict[str, torch.Tensor]) -> None:
+    """Let the heads for attention and sentences say what ``start`` says, as near as they can; the one for tokens says nothing.
+
+    ``start`` reads vectors of length 1, these heads read them as they are: its weights are divided by their mean length.
+    """
+    import torch
+
+    with torch.no_grad():
+        linear["attention"].weight.copy_(torch.from_numpy(start.attention))
+        states = encoder(input_ids=shown["ids"], attention_mask=shown["mask"]).last_hidden_state
+        outside = (shown["pool"] == 0)[..., None]
+        focus = linear["attention"](states)[:, None].masked_fill(outside, -1e4).softmax(dim=2)
+        pooled = torch.einsum("bstl,btw->bslw", focus, states)
+        length = pooled.norm(dim=-1)[shown["pool"].amax(-1) > 0].mean(dim=0).double().numpy()
+        weights = start.sentence_weights * (start.slope / length)[:, None]
+        linear["sentence"].weight.copy_(torch.from_numpy(weights))
+        linear["sentence"].bias.copy_(torch.from_numpy(start.slope * start.sentence_bias + start.intercept))
+        torch.nn.init.zeros_(linear["token"].weight)
 
 
 def _passage(example: Example, codebook: Codebook, tokenizer: Any) -> _Passage:
