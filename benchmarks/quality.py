@@ -46,6 +46,7 @@ def main() -> None:
         "held-out documents": [example for example in held_out if is_document(example)],
         "held-out contrast pairs": splits["contrast-heldout"],
         "held-out retold passages": splits["retold-heldout"],
+        "held-out retold pairs": splits["retold-contrast-heldout"],
     }
     for item in options.gold:
         name, _, file = item.partition("=")

@@ -22,7 +22,8 @@ from whopays.errors import CodebookError, MarkupError, UsageError
 
 CORPUS = Path(__file__).parents[1] / "corpus"
 CODEBOOK = corpus_codebook(CORPUS)
-SPLITS = {"seed", "train", "statements", "contrast", "retold", "heldout", "contrast-heldout", "retold-heldout"}
+HELD_OUT = {"heldout", "contrast-heldout", "retold-heldout", "retold-contrast-heldout"}
+SPLITS = {"seed", "train", "statements", "contrast", "retold", *HELD_OUT}
 # A passage that breaks no rule: 30 words, and a word of its own in each stretch of eight.
 FILLER = (
     "the {0} of the {0} and the {0} is in a {0} that was with the {0} and on the {0} for all of the {0} there is no {0}"
@@ -261,6 +262,11 @@ PROBLEMS = {
     "a pair of one": (
         passage("aa", "{LB|She}", "country=a year=1 level=b pair=p1"),
         "train, pair p1: found 1 members, expected two, or a set of statements.",
+    ),
+    "a pair whose second member alone says what it changes": (
+        passage("aa", "{LB|She}", "country=a year=1 level=b pair=p1")
+        + passage("ab", "{LB|He}", "country=a year=1 level=b pair=p1 change=negated"),
+        "train, pair p1: both members have the same labels; a contrast changes at least one.",
     ),
     "a pair without a contrast": (
         passage("aa", "{LB|She}", "country=a year=1 level=b pair=p1 change=negated")

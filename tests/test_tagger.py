@@ -295,8 +295,7 @@ def test_a_text_with_a_claim_is_in_scope_and_needs_no_notice(tagger: Tagger) -> 
 
 
 def test_what_passes_the_gate_gets_the_same_scores_as_without_it(tagger: Tagger) -> None:
-    dull = "The reeds beside the water were full of birds, swallows and herons, white against the dark wood."
-    text = "\n\n".join([*TEXTS, " ".join([dull, "At noon gulls sat on the wall of the harbour.", dull])])
+    text = "\n\n".join([*TEXTS, "Preheat the oven and grease a large tin with butter."])
     gated, ungated = tagger.predict_sentences(text), load("small", gate=False).predict_sentences(text)
     assert any(not prediction.passed for prediction in gated)
     for one, other in zip(gated, ungated, strict=True):

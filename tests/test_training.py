@@ -90,11 +90,12 @@ def test_fitting_the_heads_alone_keeps_the_encoder_and_gives_the_model_that_a_wh
 @pytest.mark.filterwarnings("ignore")
 def test_a_model_can_be_tuned_on_from_its_own_encoder_without_the_base(tiny_base, small_corpus, tmp_path):
     build(small_corpus, tmp_path / "model", tmp_path / "work", None, recipe(tiny_base, 1), FitOptions(folds=2))
-    before = file_sha256(tmp_path / "model" / "encoder.onnx")
+    before, tokenizer = (file_sha256(tmp_path / "model" / file) for file in ("encoder.onnx", "tokenizer.json"))
     further = TuneOptions(epochs=1, batch=8)
     unused = Recipe("tiny", lambda _: pytest.fail("the base was asked for"), TuneOptions(), further=further)
     build(small_corpus, tmp_path / "model", tmp_path / "other", None, unused, FitOptions(folds=2), Start.ENCODER)
     assert file_sha256(tmp_path / "model" / "encoder.onnx") != before
+    assert file_sha256(tmp_path / "model" / "tokenizer.json") == tokenizer
     assert set(load(tmp_path / "model").tag("The state pays for the course.").scores) == set(CODEBOOK.ids)
 
 

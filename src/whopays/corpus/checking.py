@@ -110,9 +110,10 @@ def _pair_problems(splits: Mapping[str, Sequence[Example]]) -> Iterator[str]:
             if pair := example.attributes.get("pair"):
                 pairs.setdefault(pair, []).append(example)
         for pair, members in pairs.items():
-            if len(members) < 2 or (members[0].attributes.get("change") and len(members) > 2):
+            contrast = any(member.attributes.get("change") for member in members)
+            if len(members) < 2 or (contrast and len(members) > 2):
                 yield f"{split}, pair {pair}: found {len(members)} members, expected two, or a set of statements."
-            elif members[0].attributes.get("change") and members[0].labels == members[1].labels:
+            elif contrast and members[0].labels == members[1].labels:
                 yield f"{split}, pair {pair}: both members have the same labels; a contrast changes at least one."
 
 

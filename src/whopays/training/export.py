@@ -73,7 +73,9 @@ def _save_tokenizer(base: Path, output: Path) -> None:
     from tokenizers.normalizers import Replace, Sequence
 
     tokenizer = Tokenizer.from_file(str(base / "tokenizer.json"))
-    tokenizer.normalizer = Sequence([*(Replace(one, two) for one, two in _LIGATURES.items()), tokenizer.normalizer])
+    # The tokenizer of a model that is tuned on has learnt it already.
+    if tokenizer.normalizer.normalize_str("".join(_LIGATURES)) != "".join(_LIGATURES.values()):
+        tokenizer.normalizer = Sequence([*(Replace(one, two) for one, two in _LIGATURES.items()), tokenizer.normalizer])
     tokenizer.save(str(output / "tokenizer.json"))
 
 
