@@ -29,6 +29,8 @@ from whopays.text import Span
 from whopays.training.finetuning import half_precision_is_fast
 
 HEAD_FILE = "head.npz"
+# An encoder for which any two texts are as near as this on average has lost what it knew.
+COLLAPSED = 0.95
 
 
 class Peer(Protocol):
@@ -219,7 +221,7 @@ class SetFit(Frozen):
 
     def settings(self) -> Mapping[str, Any]:
         """As for frozen embeddings, and the options."""
-        return {**super().settings(), "setfit": asdict(self.options)}
+        return {**super().settings(), "setfit": asdict(self.options), "precision": "single"}
 
     def _seen(self, train: Sequence[Example]) -> set[int]:
         return {index for index, example in enumerate(train) if example.id in self._seen_ids}
@@ -232,6 +234,8 @@ class SetFit(Frozen):
         labels = np.column_stack([labels, ~labels.any(axis=1)])
         texts = [sentences.texts[row] for row in chosen]
         steps = tune_by_contrast(self.base, texts, labels, folder / "encoder", self.options, threads)
+        if (alike := mean_cosine(embed(load_encoder(folder / "encoder", threads), texts[:200]))) > COLLAPSED:
+            raise RuntimeError(f"{self.title}: the tuned encoder takes all texts for alike (mean cosine {alike:.2f}).")
         self._said = f", {steps} contrastive steps of {self.options.batch} pairs from {len(chosen)} sentences"
 
 
@@ -263,9 +267,8 @@ def tune_by_contrast(
             seed=0,
         )
         trainer = Trainer(model=model, args=arguments, train_dataset=data)
-        # Half precision where torch holds it safe: three times as fast on recent CPUs.
-        with torch.autocast("cpu", dtype=torch.bfloat16, enabled=half_precision_is_fast()):
-            trainer.train()
+        # In single precision: under bfloat16 autocast the encoder collapses to one vector within a few hundred steps.
+        trainer.train()
         steps = int(trainer.st_trainer.state.global_step)
     model.model_body.save(str(output))
     return steps
@@ -288,6 +291,12 @@ def embed(encoder: Any, texts: list[str]) -> npt.NDArray[np.float32]:
     """Unit vectors (texts, width)."""
     vectors = encoder.encode(texts, batch_size=32, normalize_embeddings=True, show_progress_bar=False)
     return np.asarray(vectors, dtype=np.float32)
+
+
+def mean_cosine(vectors: npt.NDArray[np.float32]) -> float:
+    """The mean cosine of any two of some unit vectors (vectors, width); at least two."""
+    count = len(vectors)
+    return float((np.square(vectors.astype(np.float64).sum(axis=0)).sum() - count) / (count * (count - 1)))
 
 
 def file_facts(folder: Path) -> dict[str, int]:

@@ -13,6 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import lexicon
+import peer_models
 import peer_runs
 import peer_spacy
 import peer_tables
@@ -310,3 +311,22 @@ def test_the_tables_are_markdown_with_a_row_for_each_system() -> None:
     cost = peer_tables.cost_table(costs, "whopays").splitlines()
     assert cost[2] == "| whopays | 700 |  | 23.5 MB | 190 MB |  |"
     assert cost[3] == "| peer | 7 | 100.00 | 0.0 MB |  | 10 min |"
+
+
+def test_the_mean_cosine_is_that_of_all_pairs_of_vectors():
+    vectors = np.random.default_rng(0).normal(size=(20, 5)).astype(np.float32)
+    vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
+    cosines = vectors @ vectors.T
+    assert peer_models.mean_cosine(vectors) == pytest.approx((cosines.sum() - 20) / (20 * 19), abs=1e-5)
+
+
+def test_a_setfit_encoder_that_takes_all_texts_for_alike_is_refused(monkeypatch, tmp_path):
+    codebook = Codebook.load(Path(__file__).parents[1] / "corpus" / "codebook.toml")
+    texts = ["The state pays for it.", "She pays for the course.", "It rained."]
+    train = [Example(str(i), text, ()) for i, text in enumerate(texts)]
+    monkeypatch.setattr(peer_models, "tune_by_contrast", lambda *_: 1)
+    monkeypatch.setattr(peer_models, "load_encoder", lambda *_: None)
+    monkeypatch.setattr(peer_models, "embed", lambda _, found: np.full((len(found), 4), 0.5, np.float32))
+    peer = peer_models.SetFit("setfit", "SetFit", tmp_path, peer_models.SetFitOptions(steps=1))
+    with pytest.raises(RuntimeError, match="takes all texts for alike"):
+        peer.fit(train, codebook, tmp_path, threads=1)
