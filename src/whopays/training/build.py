@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import argparse
 import hashlib
+import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
@@ -21,6 +22,7 @@ from pathlib import Path
 
 import numpy as np
 
+from whopays.codebook import Codebook
 from whopays.corpus.checking import load_corpus
 from whopays.corpus.compiling import corpus_codebook
 from whopays.corpus.markup import Example
@@ -144,12 +146,8 @@ def build(
         blend_encoder(base, tuned, recipe.share, blended)
         export_encoder(blended, output)
     else:
-        if not (blended / WEIGHTS).is_file():
-            shown = [e for name in TUNED_ON for e in splits[name] if shown_further(e, name) and not in_calibration(e)]
-            shipped = work / "shipped"
-            if not (shipped / WEIGHTS).is_file():
-                export_transformers(shipped, output)
-            tune_encoder(shipped, shown, codebook, blended, recipe.further, load_model(output).heads)
+        shown = [e for name in TUNED_ON for e in splits[name] if shown_further(e, name) and not in_calibration(e)]
+        blended = _tune_on(output, shown, codebook, work, recipe.further)
         export_encoder(blended, output)
     files = [corpus / "data" / f"{name}.jsonl" for name in (*TUNED_ON, "seed")]
 
@@ -175,11 +173,8 @@ def completed(card: Path | None, fit: str, recipe: Recipe) -> str:
     measured = card.with_suffix(".scores.md")
     scores = measured.read_text(encoding="utf-8").strip() if measured.is_file() else "Not measured yet."
     frame = card.read_text(encoding="utf-8")
-    for name, text in {
-        "fit": fit.rstrip(),
-        "tuning": f"{recipe.tuning}, share={recipe.share}",
-        "scores": scores,
-    }.items():
+    tuning = f"{recipe.tuning}, share={recipe.share}"
+    for name, text in {"fit": fit.rstrip(), "tuning": tuning, "further": str(recipe.further), "scores": scores}.items():
         frame = frame.replace(f"{{{name}}}", text)
     return frame
 
@@ -194,6 +189,24 @@ def renew_card(model: Path, card: Path, recipe: Recipe) -> None:
         raise UsageError(f"{readme}: found no card that a build from {card} wrote; build the model first.")
     fit = text[start : len(text.rstrip()) - len(behind)]
     readme.write_text(completed(card, fit, recipe), encoding="utf-8", newline="\n")
+
+
+def _tune_on(model: Path, shown: Sequence[Example], codebook: Codebook, work: Path, options: TuneOptions) -> Path:
+    """Tune the encoder of a model folder on, from what its heads say; returns the folder of the tuned one.
+
+    Its place in ``work`` has the model's id in its name: an interrupted run finds it again, the next one, from the model that
+    was made with it, does not. Raises `UsageError` if there is no model.
+    """
+    manifest = model / "model.json"
+    if not manifest.is_file():
+        raise UsageError(f"{model}: found no model to tune on; build one from the base first.")
+    folder = work / f"from-{json.loads(manifest.read_text(encoding='utf-8'))['id']}"
+    shipped, tuned = folder / "shipped", folder / "tuned"
+    if not (tuned / WEIGHTS).is_file():
+        if not (shipped / WEIGHTS).is_file():
+            export_transformers(shipped, model)
+        tune_encoder(shipped, shown, codebook, tuned, options, load_model(model).heads)
+    return tuned
 
 
 def _keep_attention(model: Path, folder: Path) -> None:
