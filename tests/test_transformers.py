@@ -94,10 +94,12 @@ def test_scores_are_those_of_the_same_weights_in_onnx_runtime(
 def test_rounding_between_the_layers_comes_close_to_the_tagger(folder: Path, tagger: Tagger) -> None:
     rounded = pipeline("claim-tagging", model=str(folder))
     for text, found in zip(TEXTS, rounded(TEXTS), strict=True):
-        assert found["scores"] == pytest.approx(tagger.tag(text).scores, abs=0.15)
+        expected = tagger.tag(text)
+        assert found["scores"] == pytest.approx(expected.scores, abs=0.15)
+        # Another score may fall on the other side of a threshold, but only where it was near.
+        assert set(found["labels"]) ^ set(expected.labels) <= set(expected.uncertain)
         result = Result.from_dict(found)
         assert all(text[span.start : span.end] == span.text for span in result.spans)
-    assert rounded(TEXTS[0])["labels"] == list(tagger.tag(TEXTS[0]).labels)
 
 
 def test_batches_and_single_texts_give_the_same(tag: ClaimTaggingPipeline) -> None:
