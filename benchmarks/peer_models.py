@@ -267,7 +267,7 @@ def tune_by_contrast(
             seed=0,
         )
         trainer = Trainer(model=model, args=arguments, train_dataset=data)
-        # In single precision: under bfloat16 autocast the encoder collapses to one vector within a few hundred steps.
+        # In single precision: under bfloat16 autocast mpnet collapsed to one vector within 600 steps.
         trainer.train()
         steps = int(trainer.st_trainer.state.global_step)
     model.model_body.save(str(output))

@@ -102,6 +102,13 @@ def test_rounding_between_the_layers_comes_close_to_the_tagger(folder: Path, tag
         assert all(text[span.start : span.end] == span.text for span in result.spans)
 
 
+def test_rounding_between_the_layers_gives_the_labels_of_a_plain_text(folder: Path, tagger: Tagger) -> None:
+    text = "😀 Students now pay $5,500 a year. Ministry funds cover the course for nurses."
+    expected = tagger.tag(text)
+    assert (len(expected.labels), expected.uncertain) == (2, ())
+    assert pipeline("claim-tagging", model=str(folder))(text)["labels"] == list(expected.labels)
+
+
 def test_batches_and_single_texts_give_the_same(tag: ClaimTaggingPipeline) -> None:
     assert tag(TEXTS, batch_size=3) == [tag(text) for text in TEXTS]
 
