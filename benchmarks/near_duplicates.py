@@ -21,6 +21,11 @@ from whopays.training.bases import minilm_folder
 
 CORPUS = Path(__file__).parents[1] / "corpus"
 LIMIT = 0.96
+# So many passages are compared with all later ones at a time.
+BLOCK = 512
+
+Floats = npt.NDArray[np.float32]
+Ints = npt.NDArray[np.int64]
 
 
 def main() -> int:
@@ -31,28 +36,50 @@ def main() -> int:
     )
     parser.add_argument("--show", type=int, default=10)
     options = parser.parse_args()
-    names, similarity = similarities()
-    closest = np.dstack(np.unravel_index(np.argsort(-similarity, axis=None)[: options.show], similarity.shape))[0]
-    for i, j in closest:
-        print(f"{similarity[i, j]:.3f}  {' '.join(names[i])}  ~  {' '.join(names[j])}")
-    held_out = np.array([split.endswith("heldout") for split, _ in names])
-    across = similarity * (held_out[:, None] != held_out[None, :])
-    print(f"highest similarity: {similarity.max():.3f}; between held-out and other text: {across.max():.3f}")
-    return int(similarity.max() >= options.limit)
-
-
-def similarities() -> tuple[list[tuple[str, str]], npt.NDArray[np.float32]]:
-    """(split, id) of every passage, and the cosine similarity of each two that are no minimal pair, above the diagonal."""
     splits = load_corpus(CORPUS, Codebook.load(CORPUS / "codebook.toml"))
     rows = [(split, e) for split, examples in splits.items() for e in examples if not is_document(e)]
     vectors = embed([e.text for _, e in rows])
-    similarity = np.triu(vectors @ vectors.T, k=1)
-    units = np.array([e.attributes.get("pair") or e.id for _, e in rows])
-    similarity[units[:, None] == units[None, :]] = 0
-    return [(split, e.id) for split, e in rows], similarity
+    units = numbered([e.attributes.get("pair") or e.id for _, e in rows])
+    held_out = np.array([split.endswith("heldout") for split, _ in rows])
+    closest = closest_pairs(vectors, units, options.show)
+    for similarity, i, j in closest:
+        print(f"{similarity:.3f}  {rows[i][0]} {rows[i][1].id}  ~  {rows[j][0]} {rows[j][1].id}")
+    ((across, _, _),) = closest_pairs(vectors, units, 1, across=held_out)
+    print(f"highest similarity: {closest[0][0]:.3f}; between held-out and other text: {across:.3f}")
+    return int(closest[0][0] >= options.limit)
 
 
-def embed(texts: list[str]) -> npt.NDArray[np.float32]:
+def numbered(names: list[str]) -> Ints:
+    """A number for each name, the same for equal names."""
+    return np.unique(names, return_inverse=True)[1].astype(np.int64)
+
+
+def closest_pairs(
+    vectors: Floats, units: Ints, count: int, across: npt.NDArray[np.bool_] | None = None
+) -> list[tuple[float, int, int]]:
+    """The ``count`` pairs of rows with the highest cosine similarity: (similarity, row, later row), the most similar first.
+
+    vectors: unit vectors (rows, width). units: (rows,); two rows of the same unit, such as a minimal pair, are no pair here.
+    across: (rows,); only pairs of which it holds for one row and not for the other. Works block by block: the memory
+    grows with the rows, not with their square. Fewer pairs come back if there are not so many.
+    """
+    found: list[tuple[float, int, int]] = []
+    for first in range(0, len(vectors), BLOCK):
+        rows = np.arange(first, min(first + BLOCK, len(vectors)))
+        similarity = vectors[rows] @ vectors[first:].T
+        barred = np.arange(first, len(vectors))[None, :] <= rows[:, None]
+        barred |= units[rows, None] == units[None, first:]
+        if across is not None:
+            barred |= across[rows, None] == across[None, first:]
+        similarity[barred] = -np.inf
+        best = np.argpartition(-similarity, min(count, similarity.size) - 1, axis=None)[:count]
+        for row, column in zip(*np.unravel_index(best, similarity.shape), strict=True):
+            if not barred[row, column]:
+                found.append((float(similarity[row, column]), first + int(row), first + int(column)))
+    return sorted(found, key=lambda pair: (-pair[0], *pair[1:]))[:count]
+
+
+def embed(texts: list[str]) -> Floats:
     """The mean of a text's token vectors, scaled to length 1, as all-MiniLM-L6-v2 was published; (texts, 384)."""
     import torch
     from transformers import AutoModel, AutoTokenizer

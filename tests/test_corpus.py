@@ -12,6 +12,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from whopays.codebook import Codebook
@@ -386,6 +387,34 @@ def test_the_search_for_near_duplicates_tells_the_same_from_the_similar() -> Non
     other = "Employers expect a certificate now where a school report was enough ten years ago."
     vectors = benchmark["embed"]([one, other, near])
     assert vectors[0] @ vectors[2] > benchmark["LIMIT"] > vectors[0] @ vectors[1]
+
+
+def test_the_search_for_near_duplicates_finds_what_comparing_each_with_each_finds() -> None:
+    benchmark = runpy.run_path(str(CORPUS.parent / "benchmarks" / "near_duplicates.py"))
+    random = np.random.default_rng(0)
+    vectors = random.normal(size=(1100, 8)).astype(np.float32)
+    vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
+    units = benchmark["numbered"]([f"unit {i // 2}" if i < 400 else f"text {i}" for i in range(1100)])
+    held_out = random.random(1100) < 0.3
+    for across in (None, held_out):
+        every = [
+            (float(vectors[i] @ vectors[j]), i, j)
+            for i in range(1100)
+            for j in range(i + 1, 1100)
+            if units[i] != units[j] and (across is None or across[i] != across[j])
+        ]
+        best = sorted(every, reverse=True)[:20]
+        found = benchmark["closest_pairs"](vectors, units, 20, across=across)
+        assert [pair[1:] for pair in found] == [pair[1:] for pair in best]
+        assert [pair[0] for pair in found] == pytest.approx([pair[0] for pair in best], abs=1e-5)
+
+
+def test_the_search_for_near_duplicates_takes_no_pair_where_there_is_none() -> None:
+    benchmark = runpy.run_path(str(CORPUS.parent / "benchmarks" / "near_duplicates.py"))
+    vectors = np.eye(3, dtype=np.float32)
+    assert benchmark["closest_pairs"](vectors, benchmark["numbered"](["a", "a", "a"]), 5) == []
+    pairs = benchmark["closest_pairs"](vectors, benchmark["numbered"](["a", "a", "b"]), 5)
+    assert [pair[1:] for pair in pairs] == [(0, 2), (1, 2)]
 
 
 def test_the_dataset_card_has_the_table_that_the_check_prints() -> None:
