@@ -24,7 +24,7 @@ class BatchRun:
 
     def __init__(self, paths: Sequence[Path], output: Path, *options: str) -> None:
         self._mark = uuid.uuid4().hex
-        command = [sys.executable, "-m", "whopays.cli", "tag", *map(str, paths), "--output", f"{output}/", *options]
+        command = [sys.executable, "-m", "whopays", "tag", *map(str, paths), "--output", f"{output}/", *options]
         self.process = subprocess.Popen(
             command,
             env={**os.environ, _MARK: self._mark},

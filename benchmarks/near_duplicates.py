@@ -41,12 +41,13 @@ def main() -> int:
     vectors = embed([e.text for _, e in rows])
     units = numbered([e.attributes.get("pair") or e.id for _, e in rows])
     held_out = np.array([split.endswith("heldout") for split, _ in rows])
-    closest = closest_pairs(vectors, units, options.show)
-    for similarity, i, j in closest:
+    closest = closest_pairs(vectors, units, max(options.show, 1))
+    for similarity, i, j in closest[: options.show]:
         print(f"{similarity:.3f}  {rows[i][0]} {rows[i][1].id}  ~  {rows[j][0]} {rows[j][1].id}")
-    ((across, _, _),) = closest_pairs(vectors, units, 1, across=held_out)
-    print(f"highest similarity: {closest[0][0]:.3f}; between held-out and other text: {across:.3f}")
-    return int(closest[0][0] >= options.limit)
+    across = closest_pairs(vectors, units, 1, across=held_out)
+    highest, apart = (pairs[0][0] if pairs else 0.0 for pairs in (closest, across))
+    print(f"highest similarity: {highest:.3f}; between held-out and other text: {apart:.3f}")
+    return int(highest >= options.limit)
 
 
 def numbered(names: list[str]) -> Ints:

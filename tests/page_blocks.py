@@ -88,7 +88,7 @@ def _run_shell(block: Block, name: str, folder: Path) -> None:
     commands = folder / ".commands"
     if not commands.is_dir():
         commands.mkdir()
-        for command, arguments in (("whopays", "-m whopays.cli"), ("python", "")):
+        for command, arguments in (("whopays", "-m whopays"), ("python", "")):
             script = commands / command
             script.write_text(f'#!/bin/sh\nexec "{sys.executable}" {arguments} "$@"\n', encoding="utf-8")
             script.chmod(0o755)

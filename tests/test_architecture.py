@@ -45,6 +45,7 @@ LAYERS = (
     "tagging",
     "scoring",
     "cli",
+    "__main__",
 )
 # The package itself names modules only for type checkers, and imports them when a name is first used.
 PUBLIC = [

@@ -42,7 +42,7 @@ NOTHING = "The museum opens at nine."
 
 
 def start(*arguments: object, **options: Any) -> subprocess.Popen[str]:
-    command = [sys.executable, "-m", "whopays.cli", "tag", "--model", "small", *map(str, arguments)]
+    command = [sys.executable, "-m", "whopays", "tag", "--model", "small", *map(str, arguments)]
     pipes: dict[str, Any] = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True, "errors": "replace"}
     # Under a shell that runs the tests in the background Ctrl-C is ignored, and children would inherit that.
     usual = partial(signal.signal, signal.SIGINT, signal.SIG_DFL)

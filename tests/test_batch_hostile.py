@@ -126,7 +126,7 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     command = [
         sys.executable,
         "-m",
-        "whopays.cli",
+        "whopays",
         "tag",
         str(folder),
         str(folder / "archive.zip"),

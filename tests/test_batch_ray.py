@@ -249,7 +249,7 @@ def local(collection: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def start(collection: Path, run: Path, *options: str, address: str = "") -> subprocess.Popen[str]:
-    command = [sys.executable, "-m", "whopays.cli", "tag", collection.name, "--model", "small", "--output", f"{run}/"]
+    command = [sys.executable, "-m", "whopays", "tag", collection.name, "--model", "small", "--output", f"{run}/"]
     command += ["--memory-limit", "200", *options]
     environment = {**os.environ, "RAY_ADDRESS": address} if address else None
     return subprocess.Popen(

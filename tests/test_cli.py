@@ -76,7 +76,7 @@ def cli(capsysbinary: pytest.CaptureFixture[bytes], monkeypatch: pytest.MonkeyPa
 
 def start(*arguments: object, **options: Any) -> subprocess.CompletedProcess[bytes]:
     """Runs the command line in a process of its own."""
-    command = [sys.executable, "-m", "whopays.cli", *map(str, arguments)]
+    command = [sys.executable, "-m", "whopays", *map(str, arguments)]
     return subprocess.run(command, capture_output="stdout" not in options, check=False, **options)
 
 

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import csv
 import json
+import re
 import sys
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -13,6 +15,7 @@ from typing import Any
 import numpy as np
 import pyarrow.parquet
 import pytest
+from safetensors.numpy import load_file
 
 import whopays
 from whopays.annotation import FORMATS, annotation_format
@@ -31,10 +34,11 @@ from whopays.tagger import Tagger, load, model_folder
 from whopays.text import Span
 from whopays.training import crossvalidating
 from whopays.training.crossvalidating import RememberingEncoder, cross_validate
-from whopays.training.fitting import FitOptions, encode_examples
+from whopays.training.finetuning import tune_encoder
+from whopays.training.fitting import FitOptions, encode_examples, fit_sentence_heads
 from whopays.training.reporting import unseen_table
 from whopays.training.training import load_texts, train
-from whopays.training.tuned import OwnTuning, train_tuned
+from whopays.training.tuned import OwnTuning, settings, train_tuned
 
 CLIMATE = Path(__file__).parents[1] / "examples" / "climate"
 TEXT = "😀 Every household must sort its glass by color. The bee is a symbol of the town."
@@ -269,37 +273,39 @@ def test_an_encoder_that_remembers_gives_the_vectors_of_one_that_does_not():
 # Tuning ---------------------------------------------------------------------------------------------------------------
 
 
-def test_tuning_without_torch_asks_for_the_extra(starter, tmp_path, monkeypatch):
+@pytest.mark.parametrize("base", [None, model_folder("small")])
+def test_tuning_without_torch_asks_for_the_extra(base, starter, tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "torch", None)
     with pytest.raises(UsageError, match="tuning an encoder needs torch; install whopays with its `train` extra"):
         train_tuned(
             [starter / "examples.jsonl"],
             starter / "codebook.toml",
             tmp_path / "m",
-            OwnTuning(base=model_folder("small")),
+            OwnTuning(base=base),
         )
 
 
-@pytest.mark.parametrize(("width", "rate"), [(384, 1.5e-4), (768, 3e-5)])
-def test_a_wide_encoder_is_tuned_at_a_lower_rate(width, rate, starter, tmp_path, monkeypatch):
-    (tmp_path / "config.json").write_text(json.dumps({"hidden_size": width}), encoding="utf-8")
-    rates = []
-
-    def tune(base, examples, codebook, output, options):
-        rates.append(options.encoder_rate)
-        raise UsageError("enough")
-
-    monkeypatch.setattr("whopays.training.tuned.tune_encoder", tune)
-    with pytest.raises(UsageError, match="enough"):
-        train_tuned([starter / "examples.jsonl"], starter / "codebook.toml", tmp_path / "m", OwnTuning(base=tmp_path))
-    assert rates == [rate]
+@pytest.mark.parametrize(
+    ("own", "width", "expected"),
+    [
+        (OwnTuning("default"), 768, (3, 5e-5, 4)),
+        (OwnTuning("small"), 384, (3, 1e-4, None)),
+        (OwnTuning(base=Path("b")), 768, (10, 3e-5, None)),
+        (OwnTuning(base=Path("b")), 384, (10, 1.5e-4, None)),
+        (OwnTuning("small", epochs=7, encoder_rate=1e-5), 384, (7, 1e-5, None)),
+    ],
+)
+def test_a_wide_encoder_is_tuned_at_a_lower_rate_and_one_that_is_new_to_claims_for_longer(own, width, expected):
+    options = settings(own, width)
+    assert (options.epochs, options.encoder_rate, options.frozen) == expected
 
 
 @pytest.mark.parametrize(
     ("arguments", "reason"),
     [
         (["--epochs", "2"], "found --epochs without --fine-tune"),
-        (["--fine-tune", "--encoder", "small"], "found --encoder with --fine-tune"),
+        (["--fine-tune", "--encoder", "small", "--base", "b"], "found --encoder and --base"),
+        (["--fine-tune", "--encoder", "big"], "big: there is no such model folder"),
         (["--encoder", "big"], "or one of the names default, small"),
     ],
 )
@@ -329,6 +335,73 @@ def test_a_tuned_model_tags_and_is_scored_on_the_texts_kept_from_tuning(tiny_bas
     assert "over the 10 texts that were kept from tuning the encoder" in report
     assert "TuneOptions(epochs=1" in (tmp_path / "model" / "README.md").read_text(encoding="utf-8")
     assert set(load(tmp_path / "model").tag(TEXT).scores) == set(Codebook.load(starter / "codebook.toml").ids)
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore")
+def test_the_encoder_of_a_model_is_tuned_on_from_heads_that_have_not_seen_the_texts_kept(
+    starter, tmp_path, monkeypatch
+):
+    """The heads that tuning starts from have read the quarter of the texts that is kept as little as the encoder does."""
+    pytest.importorskip("torch")
+    from whopays.training import tuned
+
+    seen: dict[str, Any] = {}
+
+    def bare(name: str) -> str:
+        return name.removeprefix("bert.")
+
+    def fit(examples, *arguments, **named):
+        seen["heads"] = [example.id for example in examples]
+        return fit_sentence_heads(examples, *arguments, **named)
+
+    def tune(base, examples, codebook, output, options, begin):
+        seen["encoder"], seen["begin"] = [example.id for example in examples], begin
+        tune_encoder(base, examples, codebook, output, replace(options, epochs=1), begin)
+        before, after = (load_file(folder / "model.safetensors") for folder in (base, output))
+        assert {bare(name) for name in before} & set(after)
+        seen["moved"] = [name for name, was in before.items() if not np.array_equal(was, after.get(bare(name), was))]
+
+    monkeypatch.setattr(tuned, "fit_sentence_heads", fit)
+    monkeypatch.setattr(tuned, "tune_encoder", tune)
+    report = train_tuned(
+        [starter / "examples.jsonl"],
+        starter / "codebook.toml",
+        tmp_path / "model",
+        OwnTuning(encoder="small"),
+        options=FitOptions(folds=2, min_positive=2),
+    )
+    every = load_examples(starter / "examples.jsonl", Codebook.load(starter / "codebook.toml"))
+    kept = int(re.search(r"over the (\d+) texts that were kept from tuning the encoder", report)[1])
+    assert len(every) - kept == len(seen["encoder"])
+    assert seen["heads"] == seen["encoder"]
+    assert np.abs(seen["begin"].sentence_weights).max() > 0
+    assert seen["moved"]
+    assert "The encoder (small) was tuned" in (tmp_path / "model" / "README.md").read_text(encoding="utf-8")
+
+
+def test_a_label_with_too_few_texts_left_to_learn_from_does_not_stop_tuning(starter, tmp_path, monkeypatch):
+    """Heads to begin with need more examples than the texts kept from tuning leave: tuning begins without them."""
+    pytest.importorskip("torch")
+    from whopays.training import tuned
+
+    begun = []
+
+    def tune(base, examples, codebook, output, options, begin):
+        begun.append(begin)
+        raise UsageError("enough")
+
+    monkeypatch.setattr(tuned, "tune_encoder", tune)
+    monkeypatch.setattr(tuned, "export_transformers", lambda folder, model: folder.mkdir())
+    with pytest.raises(UsageError, match="enough"):
+        train_tuned(
+            [starter / "examples.jsonl"],
+            starter / "codebook.toml",
+            tmp_path / "model",
+            OwnTuning(encoder="small"),
+            options=FitOptions(min_positive=1000),
+        )
+    assert begun == [None]
 
 
 # The model at work ----------------------------------------------------------------------------------------------------
@@ -422,7 +495,7 @@ def test_a_model_is_refused_where_another_codebook_is_expected(own, codebook):
 def test_the_climate_corpus_is_as_its_readme_says():
     codebook = Codebook.load(CLIMATE / "codebook.toml")
     learnt, held_out = (load_examples(CLIMATE / name, codebook) for name in ("train.jsonl", "heldout.jsonl"))
-    assert (len(learnt), len(held_out)) == (1278, 80)
+    assert (len(learnt), len(held_out)) == (4093, 80)
     for examples in (learnt, held_out):
         assert {label for example in examples for label in example.labels} == set(codebook.ids)
         assert sum(not example.spans for example in examples) > len(examples) / 3

@@ -17,6 +17,7 @@ from whopays.errors import UsageError
 from whopays.model.encoder import Encoder, Encoding, Tokens
 from whopays.model.folder import file_sha256
 from whopays.model.heads import Heads, pool
+from whopays.model.operating import NEVER
 from whopays.tagger import load
 from whopays.training.blending import blend_encoder
 from whopays.training.build import RECIPES, TUNED_ON, Recipe, Start, build, in_calibration, renew_card, shown_further
@@ -128,7 +129,8 @@ def test_tuning_on_starts_from_what_the_fitted_heads_say(tiny_base):
     rng = np.random.default_rng(0)
     matrix = [rng.normal(size=(count, size)) for _ in range(3)]
     row = [rng.normal(size=count) for _ in range(5)]
-    heads = Heads(matrix[0], matrix[1], row[0], matrix[2], row[1], np.abs(row[2]) + 1, row[3], row[4], row[4])
+    threshold = np.full(count, 0.4)
+    heads = Heads(matrix[0], matrix[1], row[0], matrix[2], row[1], np.abs(row[2]) + 1, row[3], threshold, row[4])
     linear = {name: torch.nn.Linear(size, count) for name in ("attention", "sentence", "token")}
     finetuning._take_over(heads, linear, encoder, batch)
     states = encoder(input_ids=batch["ids"], attention_mask=batch["mask"]).last_hidden_state.detach()
@@ -145,6 +147,27 @@ def test_tuning_on_starts_from_what_the_fitted_heads_say(tiny_base):
             logits.append(values[text, sentence].detach().numpy())
     assert np.corrcoef(np.ravel(logits), np.ravel(fitted))[0, 1] > 0.98
     assert not linear["token"].weight.any()
+
+
+def test_tuning_on_takes_no_label_for_impossible_that_the_heads_could_not_learn(tiny_base):
+    import torch
+    from transformers import AutoModel
+
+    from whopays.training import finetuning
+
+    encoder = AutoModel.from_pretrained(tiny_base, add_pooling_layer=False).eval()
+    size, count = encoder.config.hidden_size, 2
+    zeros = np.zeros(count)
+    given = np.stack([np.ones(size), np.zeros(size)])
+    heads = Heads(
+        given, given, np.array([0.5, -20.0]), given, zeros, np.ones(count), zeros, np.array([0.4, NEVER]), zeros
+    )
+    linear = {name: torch.nn.Linear(size, count) for name in ("attention", "sentence", "token")}
+    passage = finetuning._Passage(
+        np.array([5, 6, 7]), np.zeros((3, count), np.float32), np.zeros(3, np.int64), np.zeros((1, count), np.float32)
+    )
+    finetuning._take_over(heads, linear, encoder, finetuning._collate([passage], [1, 2], 0))
+    assert linear["sentence"].bias.tolist() == [0.5, -3.0]
 
 
 @pytest.mark.slow

@@ -147,9 +147,15 @@ def _add_train(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         help="do not measure the fit on unseen texts (for thousands of texts, much quicker)",
     )
     tuning = train.add_argument_group("tuning the encoder first", "slower; needs the train extra")
-    tuning.add_argument("--fine-tune", action="store_true", help="tune an encoder on the corpus, too")
-    tuning.add_argument("--base", metavar="FOLDER", help="the transformers encoder to tune (default: MiniLM)")
-    tuning.add_argument("--epochs", type=_positive, metavar="N", help="passes over the corpus (default: 10)")
+    tuning.add_argument(
+        "--fine-tune",
+        action="store_true",
+        help="tune the encoder, too; --encoder is then default, small or a model folder",
+    )
+    tuning.add_argument("--base", metavar="FOLDER", help="tune this transformers encoder, not one of whopays' own")
+    tuning.add_argument(
+        "--epochs", type=_positive, metavar="N", help="passes over the corpus (default: 3, with --base 10)"
+    )
     train.set_defaults(run=_train)
 
 
@@ -252,9 +258,10 @@ def _train(options: argparse.Namespace) -> int:
 
     from whopays.training.tuned import OwnTuning, train_tuned
 
-    if options.encoder is not None:
-        raise UsageError("found --encoder with --fine-tune, which makes an encoder of its own; give --base instead.")
-    tuning = OwnTuning(None if options.base is None else Path(options.base), options.epochs or OwnTuning.epochs)
+    if options.encoder is not None and options.base is not None:
+        raise UsageError("found --encoder and --base, expected one encoder to tune; leave one of them out.")
+    base = None if options.base is None else Path(options.base)
+    tuning = OwnTuning(options.encoder or OwnTuning.encoder, base, options.epochs)
     print(train_tuned(options.corpus, options.codebook, options.output, tuning, **common), end="")
     return OK
 
@@ -342,7 +349,3 @@ def _check(options: argparse.Namespace) -> int:
     for problem in problems:
         print(f"whopays: {problem}", file=sys.stderr)
     return SOME_FAILED if problems else OK
-
-
-if __name__ == "__main__":
-    sys.exit(main())

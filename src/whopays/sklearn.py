@@ -353,10 +353,9 @@ def _fit_columns(X: Singles, Y: Bools, options: FitOptions) -> Fit:
             "least one; add rows."
         )
     rows = [Example(str(row), "") for row in range(len(Y))]
-    features = np.broadcast_to(X[:, None, :], (len(X), Y.shape[1], X.shape[1]))
     names = [str(column) for column in range(Y.shape[1])]
     parts = unseen_parts(rows, options, ())
-    fit = fit_vectors(features, Y, np.arange(len(Y)), names, options, parts, True, np.ones(len(Y)))
+    fit = fit_vectors(lambda _: X, Y, np.arange(len(Y)), names, options, parts, True, np.ones(len(Y)))
     fit.heads.sentence_bias[always] = _SURE
     fit.heads.threshold[always] = 0.5
     return fit

@@ -31,6 +31,8 @@ if TYPE_CHECKING:
 # The file with the attention's weights (labels, width), named "attention".
 ATTENTION = "attention.safetensors"
 _MAX_TOKENS = 300
+# Most sentences claim nothing: heads start from there instead of from even odds.
+_RARE = -3.0
 # The base encoders have positions for 512 tokens, two of them special.
 _MOST_JOINED = 510
 
@@ -115,8 +117,7 @@ def tune_encoder(
     linear = {name: torch.nn.Linear(width, count) for name in ("attention", "sentence", "token")}
     heads = torch.nn.ModuleDict(linear)
     for name in ("sentence", "token"):
-        # Most sentences claim nothing: start from there instead of from even odds.
-        torch.nn.init.constant_(linear[name].bias, -3.0)
+        torch.nn.init.constant_(linear[name].bias, _RARE)
     # All tokens alike at first; the bias would cancel in the softmax.
     torch.nn.init.zeros_(linear["attention"].weight)
     special = tokenizer.encode("").ids
@@ -204,6 +205,7 @@ def _take_over(start: Heads, linear: Mapping[str, Any], encoder: Any, shown: dic
     """Let the heads for attention and sentences say what ``start`` says, as near as they can; the one for tokens says nothing.
 
     ``start`` reads vectors of length 1, these heads read them as they are: its weights are divided by their mean length.
+    Labels for which it had too few examples begin as without it.
     """
     import torch
 
@@ -215,8 +217,9 @@ def _take_over(start: Heads, linear: Mapping[str, Any], encoder: Any, shown: dic
         pooled = torch.einsum("bstl,btw->bslw", focus, states)
         length = pooled.norm(dim=-1)[shown["pool"].amax(-1) > 0].mean(dim=0).double().numpy()
         weights = start.sentence_weights * (start.slope / length)[:, None]
+        bias = np.where(start.threshold > 1, _RARE, start.slope * start.sentence_bias + start.intercept)
         linear["sentence"].weight.copy_(torch.from_numpy(weights))
-        linear["sentence"].bias.copy_(torch.from_numpy(start.slope * start.sentence_bias + start.intercept))
+        linear["sentence"].bias.copy_(torch.from_numpy(bias))
         torch.nn.init.zeros_(linear["token"].weight)
 
 

@@ -6,7 +6,7 @@ encoder itself was tuned on the texts, on a calibration part that neither the en
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import groupby
 from types import MappingProxyType
@@ -182,16 +182,19 @@ def fit_sentence_heads(
     """
     if not sentences:
         raise UsageError(f"found no sentence in {len(examples)} texts, expected some; write more examples.")
-    features = np.stack([s.pooled for s in sentences])
+
+    def vectors(label: int) -> Singles:
+        return np.stack([s.pooled[label] for s in sentences])
+
     labels = np.stack([s.labels for s in sentences])
     owners = np.array([s.example for s in sentences])
     unseen = unseen_parts(examples, options, calibration)
     counts = np.array([weights.get(int(owner), 1.0) for owner in owners])
-    return fit_vectors(features, labels, owners, codebook.ids, options, unseen, not calibration, counts, attention)
+    return fit_vectors(vectors, labels, owners, codebook.ids, options, unseen, not calibration, counts, attention)
 
 
 def fit_vectors(
-    features: Singles,
+    vectors: Callable[[int], Singles],
     labels: Bools,
     owners: npt.NDArray[np.int64],
     names: Sequence[str],
@@ -201,10 +204,12 @@ def fit_vectors(
     counts: Floats,
     attention: Floats | None = None,
 ) -> Fit:
-    """What `fit_sentence_heads` does, from vectors (items, labels, width) and labels (items, labels), named ``names``.
+    """What `fit_sentence_heads` does, from vectors and labels (items, labels), named ``names``.
 
-    ``owners``: (items,), the text of each item. ``unseen``: texts that are scored by what is fitted on the others, part by part;
-    ``refit`` fits on everything afterwards. ``counts``: (items,), how often each counts. Raises `UsageError` as there.
+    ``vectors``: for a label's index the vectors of all items, (items, width); asked for one label at a time, since a copy of
+    all labels' would be the largest thing in memory. ``owners``: (items,), the text of each item. ``unseen``: texts that are
+    scored by what is fitted on the others, part by part; ``refit`` fits on everything afterwards. ``counts``: (items,), how
+    often each counts. Raises `UsageError` as there.
     """
     from threadpoolctl import threadpool_limits
 
@@ -221,12 +226,12 @@ def fit_vectors(
         for fold in unseen:
             held_out = np.isin(owners, fold)
             if held_out.any() and not held_out.all():
-                kept = ~held_out
-                matrix, bias = _fit_linear(features[kept], labels[kept], counts[kept], options.sentence_c, enough)
-                logits[held_out] = np.einsum("slw,lw->sl", features[held_out], matrix) + bias
+                matrix, bias = _fit_linear(vectors, labels, counts, options.sentence_c, enough, ~held_out)
+                for label in range(len(enough)):
+                    logits[held_out, label] = vectors(label)[held_out] @ matrix[label] + bias[label]
                 scored |= held_out
         if refit:
-            matrix, bias = _fit_linear(features, labels, counts, options.sentence_c, enough)
+            matrix, bias = _fit_linear(vectors, labels, counts, options.sentence_c, enough, np.ones_like(scored))
         slope, intercept = _platt(logits[scored], labels[scored], enough)
     zeros = np.zeros(len(enough))
     focus = np.zeros_like(matrix) if attention is None else attention
@@ -267,14 +272,19 @@ def folds(examples: Sequence[Example], options: FitOptions) -> list[npt.NDArray[
     return [np.array(sorted(part), dtype=np.int64) for part in parts]
 
 
-def _fit_linear(x: Singles, y: Bools, counts: Floats, c: float, enough: Bools) -> tuple[Floats, Floats]:
-    """Weights (labels, width) and biases (labels,) from vectors (sentences, labels, width)."""
-    weights = np.zeros(x.shape[1:])
+def _fit_linear(
+    vectors: Callable[[int], Singles], y: Bools, counts: Floats, c: float, enough: Bools, rows: Bools
+) -> tuple[Floats, Floats]:
+    """Weights (labels, width) and biases (labels,), fitted on the items in which ``rows`` (items,) is true."""
+    columns: dict[int, Floats] = {}
     bias = np.full(y.shape[1], -20.0)
-    for label in np.flatnonzero(enough):
-        if not y[:, label].all() and y[:, label].any():
-            weights[label], bias[label] = _fit_scaled(x[:, label].astype(np.float64), y[:, label], c, counts)
-    return weights, bias
+    for label in map(int, np.flatnonzero(enough)):
+        x = vectors(label)[rows].astype(np.float64)
+        columns[label] = np.zeros(x.shape[1])
+        if not y[rows, label].all() and y[rows, label].any():
+            columns[label], bias[label] = _fit_scaled(x, y[rows, label], c, counts[rows])
+    nothing = np.zeros_like(next(iter(columns.values())))
+    return np.stack([columns.get(label, nothing) for label in range(y.shape[1])]), bias
 
 
 def _fit_scaled(x: Floats, y: Bools, c: float, counts: Floats) -> tuple[Floats, float]:
