@@ -35,7 +35,7 @@ from whopays.model.folder import ENCODER_FILES, OPTIONAL_FILES, file_sha256, loa
 from whopays.model.heads import pool
 from whopays.model.operating import NEVER
 from whopays.segmenting import segment
-from whopays.tagger import MODELS, load, model_folder
+from whopays.tagger import folder_of, load
 from whopays.training.fitting import Fit, FitOptions, fit_vectors, unseen_parts
 
 __all__ = ["ClaimClassifier", "ClaimEncoder", "ClaimHead"]
@@ -340,8 +340,7 @@ def _load_encoder(folder: Path) -> tuple[Encoder, str]:
 
 def _encoder(name: str | Path) -> tuple[Encoder, str]:
     """An encoder and the hash of its files; kept in memory, since each clone in a grid search asks for it."""
-    known = isinstance(name, str) and name in MODELS
-    return _load_encoder((model_folder(str(name)) if known else Path(name)).resolve())
+    return _load_encoder(folder_of(name).resolve())
 
 
 def _fit_columns(X: Singles, Y: Bools, options: FitOptions) -> Fit:

@@ -329,6 +329,11 @@ def model_folder(name: str) -> Path:
     return inside if inside.is_dir() else checkout
 
 
+def folder_of(model: str | Path) -> Path:
+    """The folder of a model given by name, if it comes with the package, or else by its folder, which need not be there."""
+    return model_folder(str(model)) if model in MODELS else Path(model)
+
+
 def load(
     model: str | Path = "default",
     *,
@@ -344,10 +349,10 @@ def load(
     ``codebook``: refuse a model that was made for another one. ``threads``, ``gate``: see `Tagger`.
     Raises `ModelError` if the folder is incomplete, was tampered with, or was made for another codebook.
     """
-    folder = model_folder(model) if isinstance(model, str) and model in MODELS else model
+    folder = folder_of(model)
     tagger = Tagger(load_model(folder, codebook), threads, precision, gate)
     # A model of the package is found by name, wherever the package lies when the tagger is unpickled.
-    tagger._source = str(model) if folder is not model else str(Path(model).resolve())
+    tagger._source = str(model) if model in MODELS else str(folder.resolve())
     return tagger
 
 

@@ -11,7 +11,6 @@ which neither the encoder nor any head has learnt from: calibration and threshol
 
 from __future__ import annotations
 
-import math
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -129,9 +128,7 @@ def _fit_without(
     rows = [replace(row, example=place[row.example]) for row in sentences if row.example in place]
     kept = {place[index] for index in calibration if index in place}
     counts = {place[index]: weight for index, weight in weights.items() if index in place}
-    # A label that just has enough examples keeps only its share of them here.
-    fewest = max(2, math.floor(options.min_positive * (1 - 1 / options.folds)))
-    options = replace(options, min_positive=fewest)
+    options = options.without_part(options.folds)
     try:
         if attention is None:
             attention = evidence_attention([row for row in rows if row.example not in kept], options)

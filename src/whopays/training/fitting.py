@@ -6,6 +6,7 @@ encoder itself was tuned on the texts, on a calibration part that neither the en
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import groupby
@@ -48,6 +49,10 @@ class FitOptions:
     folds: int = 5
     min_positive: int = 5
     seed: int = 0
+
+    def without_part(self, parts: int) -> FitOptions:
+        """The same for texts of which one part of so many is left out: a label that just has enough keeps only its share."""
+        return replace(self, min_positive=max(2, math.floor(self.min_positive * (1 - 1 / parts))))
 
 
 @dataclass(frozen=True)

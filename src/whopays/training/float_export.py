@@ -17,7 +17,7 @@ import numpy.typing as npt
 
 from whopays.errors import UsageError
 from whopays.model.folder import TRANSFORMERS_FILES, Model, Parts, load_model, save_model
-from whopays.tagger import MODELS, model_folder
+from whopays.tagger import folder_of
 
 Floats = npt.NDArray[np.float32]
 #: The class of tokens that carry no evidence, in the stock token classifier.
@@ -44,7 +44,7 @@ def export_transformers(folder: str | Path, model: str | Path = "default") -> st
             f"exporting to transformers needs {error.name}; install whopays with its `train` extra."
         ) from None
 
-    source = model_folder(str(model)) if isinstance(model, str) and model in MODELS else Path(model)
+    source = folder_of(model)
     loaded = load_model(source)
     output = Path(folder)
     try:

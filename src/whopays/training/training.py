@@ -19,7 +19,7 @@ from whopays.errors import UsageError
 from whopays.evaluation.evaluating import evaluate, format_evaluation
 from whopays.model.encoder import Encoder
 from whopays.model.folder import ENCODER_FILES, OPTIONAL_FILES, Parts, load_model, save_model
-from whopays.tagger import MODELS, Tagger, model_folder
+from whopays.tagger import MODELS, Tagger, folder_of
 from whopays.training.crossvalidating import RememberingEncoder, cross_validate
 from whopays.training.fitting import FitOptions, encode_examples, evidence_attention, fit_heads, pooled_anew
 from whopays.training.gating import fit_gate
@@ -138,7 +138,7 @@ def load_texts(
 def _place_encoder(encoder: str | Path | None, output: Path) -> None:
     """Copy the encoder's files into the model folder, unless they are there already."""
     name = "default" if encoder is None else encoder
-    source = model_folder(name) if isinstance(name, str) and name in MODELS else Path(name)
+    source = folder_of(name)
     try:
         output.mkdir(parents=True, exist_ok=True)
     except OSError as error:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -13,7 +12,7 @@ from whopays.codebook import Codebook
 from whopays.corpus.markup import Example
 from whopays.errors import UsageError
 from whopays.model.heads import Heads
-from whopays.tagger import MODELS, model_folder
+from whopays.tagger import folder_of
 from whopays.training.crossvalidating import RememberingEncoder
 from whopays.training.export import export_encoder
 from whopays.training.finetuning import ATTENTION, TuneOptions, tune_encoder
@@ -125,10 +124,8 @@ def _first_heads(
     learnt: Sequence[Example], codebook: Codebook, encoder: str | Path, options: FitOptions
 ) -> Heads | None:
     """Heads on the encoder as it is, fitted on the texts that it will be tuned on; None if they are too few for any."""
-    known = isinstance(encoder, str) and encoder in MODELS
-    model = RememberingEncoder(model_folder(str(encoder)) if known else Path(encoder))
-    # A label that just has enough examples keeps only its share of them here.
-    options = replace(options, min_positive=max(2, math.floor(options.min_positive * (1 - 1 / _KEPT))))
+    model = RememberingEncoder(folder_of(encoder))
+    options = options.without_part(_KEPT)
     try:
         sentences = encode_examples(learnt, codebook, model)
         focus = evidence_attention(sentences, options)
