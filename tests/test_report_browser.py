@@ -222,6 +222,7 @@ def test_the_picture_shows_who_shifts_onto_whom_and_lists_the_documents(
 def test_a_document_shows_its_text_with_overlapping_evidence_and_pages(show: Callable[..., Page]) -> None:
     page = show()
     page.click("text=The shift")
+    page.wait_for_selector("article")  # the address changes first, and what is shown a moment later
     assert page.evaluate("document.activeElement.tagName") == "H2"
     text = page.evaluate("document.querySelector('.text').textContent")
     assert text == f"A first page about nothing.\n\n{SHIFT} It was \n\nso. The state pays a grant."
