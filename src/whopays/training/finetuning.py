@@ -24,6 +24,8 @@ from whopays.corpus.markup import Example
 from whopays.corpus.sentences import labelled_sentences
 from whopays.errors import UsageError
 from whopays.model.heads import Heads
+from whopays.training.bases import check_base, load_encoder
+from whopays.training.fitting import pair_groups
 
 if TYPE_CHECKING:
     import torch
@@ -86,17 +88,18 @@ def tune_encoder(
 
     After each epoch the state is saved in ``output``; a run that was interrupted goes on from there and ends with the same
     weights. The same input and number of threads give the same weights. Prints its progress.
-    Raises `UsageError` if the `train` extra is not installed or there are no examples.
+    Raises `UsageError` if the `train` extra is not installed, there are no examples, or ``base`` is no base encoder.
     """
     try:
         import torch
+        import transformers  # noqa: F401
         from safetensors.numpy import save
         from tokenizers import Tokenizer
-        from transformers import AutoModel
     except ImportError as error:
         raise UsageError(f"tuning an encoder needs {error.name}; install whopays with its `train` extra.") from None
     if not examples:
         raise UsageError("found no examples, expected labelled passages.")
+    check_base(base)
     torch.manual_seed(options.seed)
     torch.set_num_threads(options.threads)
     torch.use_deterministic_algorithms(True)
@@ -105,10 +108,9 @@ def tune_encoder(
     tokenizer.no_padding()
     tokenizer.no_truncation()
     passages = [_passage(example, codebook, tokenizer) for example in examples]
+    groups = _groups(examples, options.batch // 2)
     # Without dropout in the attention: drawing its numbers takes about an eighth of the time on a CPU.
-    encoder = AutoModel.from_pretrained(
-        base, local_files_only=True, add_pooling_layer=False, attention_probs_dropout_prob=0.0
-    ).train()
+    encoder = load_encoder(base, attention_probs_dropout_prob=0.0).train()
     if options.frozen is not None:
         encoder.requires_grad_(False)
         encoder.encoder.layer[options.frozen :].requires_grad_(True)
@@ -137,7 +139,7 @@ def tune_encoder(
     state = _State(encoder, heads, optimizer, rate, shuffler, output / "state.pt")
     for epoch in range(state.restore(), options.epochs):
         losses = []
-        for batch in _batches(passages, options, shuffler):
+        for batch in _batches(passages, groups, options, shuffler):
             loss = _loss(encoder, heads, _collate(batch, special, encoder.config.pad_token_id), options.dropout)
             optimizer.zero_grad()
             loss.backward()  # type: ignore[no-untyped-call]
@@ -237,15 +239,33 @@ def _passage(example: Example, codebook: Codebook, tokenizer: Any) -> _Passage:
     return _Passage(np.array(encoded.ids[:_MAX_TOKENS], dtype=np.int64), token_labels, owner, labels)
 
 
-def _batches(passages: Sequence[_Passage], options: TuneOptions, shuffler: random.Random) -> Iterator[list[_Passage]]:
-    """Shuffled batches of passages of similar length as they are shown, which wastes little on padding."""
-    order = list(range(len(passages)))
-    shuffler.shuffle(order)
+def _groups(examples: Sequence[Example], most: int) -> list[list[int]]:
+    """The places of the examples, those of a pair together; of more than ``most`` with one name each stands by itself."""
+    groups = pair_groups(examples)
+    return [part for group in groups for part in ([group] if len(group) <= most else [[place] for place in group])]
+
+
+def _batches(
+    passages: Sequence[_Passage], groups: Sequence[list[int]], options: TuneOptions, shuffler: random.Random
+) -> Iterator[list[_Passage]]:
+    """Shuffled batches of passages of similar length as they are shown, which wastes little on padding.
+
+    The members of a minimal pair are varied alike, as far as they have as many sentences, and nearly always stand in one batch:
+    what they share then cancels in the step, and what is left to learn is the difference.
+    """
+    groups = shuffler.sample(groups, len(groups))
     pool = options.batch * 32
-    for first in range(0, len(order), pool):
-        shown = [_varied(passages[index], passages, options, shuffler) for index in order[first : first + pool]]
-        shown.sort(key=lambda passage: len(passage.ids))
-        batches = [shown[i : i + options.batch] for i in range(0, len(shown), options.batch)]
+    rest: list[_Passage] = []
+    for first in range(0, len(groups), pool):
+        shown = [rest]
+        for group in groups[first : first + pool]:
+            alike = shuffler.random()
+            shown.append([_varied(passages[place], passages, options, random.Random(alike)) for place in group])
+        shown.sort(key=lambda group: max((len(passage.ids) for passage in group), default=0))
+        row = [passage for group in shown for passage in group]
+        # Groups differ in size: what does not fill a batch waits for the next pool, or there would be more batches than steps.
+        end = len(row) if first + pool >= len(groups) else len(row) - len(row) % options.batch
+        batches, rest = [row[i : i + options.batch] for i in range(0, end, options.batch)], row[end:]
         shuffler.shuffle(batches)
         yield from batches
 

@@ -266,12 +266,17 @@ def unseen_parts(
     return [np.array(sorted(calibration), dtype=np.int64)] if calibration else folds(examples, options)
 
 
-def folds(examples: Sequence[Example], options: FitOptions) -> list[npt.NDArray[np.int64]]:
-    """Indices of the examples of each cross-validation fold, shuffled; the members of a pair are never separated."""
+def pair_groups(examples: Sequence[Example]) -> list[list[int]]:
+    """The indices of the examples in lists: the members of a pair together, every other one by itself."""
     groups: dict[str, list[int]] = {}
     for index, example in enumerate(examples):
         groups.setdefault(example.attributes.get("pair") or f"#{index}", []).append(index)
-    members = list(groups.values())
+    return list(groups.values())
+
+
+def folds(examples: Sequence[Example], options: FitOptions) -> list[npt.NDArray[np.int64]]:
+    """Indices of the examples of each cross-validation fold, shuffled; the members of a pair are never separated."""
+    members = pair_groups(examples)
     order = np.random.default_rng(options.seed).permutation(len(members))
     parts = [[index for group in part for index in members[group]] for part in np.array_split(order, options.folds)]
     return [np.array(sorted(part), dtype=np.int64) for part in parts]
