@@ -394,6 +394,28 @@ def test_evidence_is_the_run_of_words_that_speaks_for_the_label() -> None:
     assert scored_words("Yes, students pay twice, we hear.", -1, 2, 3, 1, -1, -1) == ["students pay twice"]
 
 
+@pytest.mark.parametrize(
+    ("text", "scores", "kept"),
+    [
+        ("Employers pay in name: the cost falls", (2, 2, 1, 1, 0.5, 0.5, -3), "Employers pay in name"),
+        ("see below; students pay every fee", (0.5, 0.5, 2, 2, 1, 1), "students pay every fee"),
+        ("the firm pays (by law) for it", (1, 2, 2, 1, 1, 0.3, -3), "the firm pays (by law)"),
+        ("we agreed — students pay every fee", (0.5, 0.3, 0, 2, 2, 1, 1), "students pay every fee"),
+    ],
+)
+def test_a_few_weak_words_beyond_a_colon_or_the_like_are_left_off(text: str, scores: tuple[float, ...], kept: str) -> None:
+    assert scored_words(text, *scores) == [kept]
+
+
+def test_words_beyond_a_colon_stay_where_they_are_strong_or_many_or_where_too_few_would_be_left() -> None:
+    assert scored_words("Employers pay in name: others always settle", 1, 1, 1, 1, 1, 1, 1) == [
+        "Employers pay in name: others always settle"
+    ]
+    six = "Learners pay all of it: one two three four five six"
+    assert scored_words(six, *(9, 9, 9, 9, 9), *(1, 1, 1, 1, 1, 1)) == [six]
+    assert scored_words("Fees: students pay", 0.1, 3, 3) == ["Fees: students pay"]
+
+
 def test_a_second_stretch_counts_only_if_it_is_at_least_half_as_strong() -> None:
     assert scored_words("a b c d e f g", 2, 1, 1, -9, 1, 0.5, 0.5) == ["a b c", "e f g"]
     assert scored_words("a b c d e f g", 2, 1, 1, -9, 1, 0.5, 0.4) == ["a b c"]

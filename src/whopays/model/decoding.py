@@ -23,6 +23,10 @@ _DANGLING = frozenset(
 )
 # A quote of one or two words tells a reader nothing; the shortest gold spans have three.
 _SHORTEST = 3
+# A colon, a semicolon, a dash or a bracket ends a quote that runs on behind it for at most so many words, or begins one that
+# begins so many before it, if these words carry at most this share of its sum (models/EXPERIMENTS.md, tenth round).
+_STRAY_WORDS, _STRAY_SHARE = 5, 0.2
+_BREAK_AT_END = re.compile(r"[:;—–][\"'”’)\]]*$|[)\]][.,]?$|^-+$")
 
 
 def evidence(text: str, encoding: Encoding, scores: npt.NDArray[np.float64]) -> list[tuple[int, int]]:
@@ -30,7 +34,8 @@ def evidence(text: str, encoding: Encoding, scores: npt.NDArray[np.float64]) -> 
 
     ``scores`` has shape (tokens,): above 0 speaks for the label, below 0 against. The stretches are the runs of whole
     words with the largest sums (maximum subarray, at least three words); a second or third is taken if its sum is at least half
-    of the first's. Punctuation at the edges is left off, and so are articles, prepositions and their like at the end.
+    of the first's. Punctuation at the edges is left off, and so are articles, prepositions and their like at the end, and a few
+    weak words that stand on the other side of a colon, a dash or the like.
     """
     words = [match.span() for match in _WORD.finditer(text)]
     if not words:
@@ -42,10 +47,31 @@ def evidence(text: str, encoding: Encoding, scores: npt.NDArray[np.float64]) -> 
         if chosen and (total < _SECOND * best or total <= 0 or len(chosen) == 3):
             break
         best = best or total
+        first, last = _without_strays(text, words, values, first, last)
         chosen.append((first, _without_dangling(text, words, first, last)))
     spans = (trim(text, words[first][0], words[last][1]) for first, last in sorted(chosen))
     whole = words[0][0], words[-1][1]
     return [span for span in spans if span is not None] or [trim(text, *whole) or whole]
+
+
+def _without_strays(
+    text: str, words: list[tuple[int, int]], values: list[float], first: int, last: int
+) -> tuple[int, int]:
+    """A run (first, last) without the few weak words beyond a strong mark of punctuation; it keeps its shortest length."""
+    most = _STRAY_SHARE * sum(values[first : last + 1])
+    for end in range(last - 1, max(last - _STRAY_WORDS, first + _SHORTEST - 1) - 1, -1):
+        if _break_behind(text, words, end) and sum(values[end + 1 : last + 1]) <= most:
+            last = end
+            break
+    for begin in range(first + 1, min(first + _STRAY_WORDS, last - _SHORTEST + 1) + 1):
+        if _break_behind(text, words, begin - 1) and sum(values[first:begin]) <= most:
+            first = begin
+            break
+    return first, last
+
+
+def _break_behind(text: str, words: list[tuple[int, int]], index: int) -> bool:
+    return bool(_BREAK_AT_END.search(text[slice(*words[index])])) or text[words[index + 1][0]] in "([—–"
 
 
 def _without_dangling(text: str, words: list[tuple[int, int]], first: int, last: int) -> int:
