@@ -40,6 +40,7 @@ INCLUDED = {
     "contributing.md": "CONTRIBUTING.md",
     "changelog.md": "CHANGELOG.md",
 }
+# A link to a part of the README loses its target: the site's first page has no such part.
 _PAGES = {source: page for page, source in INCLUDED.items()} | {"README.md": "index.md"}
 _MADE = re.compile(r"^<!-- made: (\w+) -->$", re.MULTILINE)
 _LINK = re.compile(r"(?<!!)\[(?P<words>[^\[\]]*)\]\((?P<target>[^()\s:#]+)(?P<anchor>#[^()\s]*)?\)")
@@ -82,7 +83,7 @@ def _mended(link: re.Match[str], here: str) -> str:
     own = INCLUDED.get(here, f"docs/{here}")
     target = posixpath.normpath(posixpath.join(posixpath.dirname(own), link["target"]))
     inside = target.removeprefix("docs/") if target.startswith("docs/") else _PAGES.get(target)
-    if inside is not None:
+    if inside is not None and not (target == "README.md" and link["anchor"]):
         there = posixpath.relpath(inside, posixpath.dirname(here) or ".")
         return f"[{link['words']}]({there}{link['anchor'] or ''})"
     return link["words"] if (ROOT / target).exists() else link[0]

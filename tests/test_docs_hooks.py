@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+import subprocess
+import sys
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -53,6 +55,7 @@ def test_a_mistyped_part_ends_the_build():
     [
         ("[all](../../corpus/CODEBOOK.md#scope)", "how-to/page.md", "[all](../explanation/codebook.md#scope)"),
         ("[all](../README.md)", "index.md", "[all](index.md)"),
+        ("[all](../../README.md#limits)", "how-to/page.md", "all"),
         ("[here](evaluate.md)", "how-to/page.md", "[here](evaluate.md)"),
         ("[rulings](DECISIONS.md)", "explanation/codebook.md", "[rulings](decisions.md)"),
         ("[code](../../src/whopays/cli.py)", "how-to/page.md", "code"),
@@ -62,6 +65,18 @@ def test_a_mistyped_part_ends_the_build():
 )
 def test_links_out_of_the_documentation_lead_to_the_page_that_shows_the_file(link, place, expected):
     assert made(f"See {link}.", place) == f"See {expected}."
+
+
+def test_a_link_to_a_part_that_a_page_lacks_ends_the_check_of_the_site(tmp_path):
+    """As `scripts/check` builds it: with --quiet the warnings that --strict counts would be lost."""
+    command = re.search(r"mkdocs build .*(?= --site-dir)", (ROOT / "scripts/check").read_text()).group()
+    pages = tmp_path / "docs"
+    pages.mkdir()
+    (tmp_path / "mkdocs.yml").write_text("site_name: test\nvalidation:\n  anchors: warn\n")
+    build = [sys.executable, "-m", *command.split(), "--site-dir", str(tmp_path / "site")]
+    for target, status in (("#here", 0), ("#there", 1)):
+        (pages / "index.md").write_text(f"# Here\n\n[a link]({target})\n")
+        assert subprocess.run(build, cwd=tmp_path, capture_output=True).returncode == status
 
 
 def test_every_file_that_is_shown_as_a_page_exists():
