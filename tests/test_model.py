@@ -403,7 +403,9 @@ def test_evidence_is_the_run_of_words_that_speaks_for_the_label() -> None:
         ("we agreed — students pay every fee", (0.5, 0.3, 0, 2, 2, 1, 1), "students pay every fee"),
     ],
 )
-def test_a_few_weak_words_beyond_a_colon_or_the_like_are_left_off(text: str, scores: tuple[float, ...], kept: str) -> None:
+def test_a_few_weak_words_beyond_a_colon_or_the_like_are_left_off(
+    text: str, scores: tuple[float, ...], kept: str
+) -> None:
     assert scored_words(text, *scores) == [kept]
 
 
