@@ -88,43 +88,70 @@ def fit_head(
     ``parts``: the rows of each fold. ``counts``: how often a row counts in the fit (default 1). ``judged``: the rows on whose
     out-of-fold scores the choice is made (default all). The mean F1 of the labels at their thresholds decides on C.
     """
-    from sklearn.linear_model import LogisticRegression
     from threadpoolctl import threadpool_limits
 
     counts = np.ones(len(labels)) if counts is None else counts
     judged = np.ones(len(labels), dtype=np.bool_) if judged is None else judged
-    enough = np.asarray(labels.any(axis=0) & ~labels.all(axis=0))
-
-    def fit(label: int, rows: npt.NDArray[np.int64], c: float) -> Any:
-        fitted = LogisticRegression(C=c, solver=options.solver, max_iter=2000)
-        return fitted.fit(features[rows], labels[rows, label], counts[rows])
+    enough = _enough(labels)
 
     def out_of_fold(job: tuple[int, npt.NDArray[np.int64], float]) -> Array:
         label, fold, c = job
         rest = np.setdiff1d(np.arange(len(labels)), fold)
         if not labels[rest, label].any():
             return np.zeros(len(fold))
-        return np.asarray(fit(label, rest, c).predict_proba(features[fold])[:, 1])
+        fitted = _regression(c, options).fit(features[rest], labels[rest, label], counts[rest])
+        return np.asarray(fitted.predict_proba(features[fold])[:, 1])
 
     best: tuple[float, float, Array] | None = None
-    chosen = [int(label) for label in np.flatnonzero(enough)]
     with threadpool_limits(limits=1), ThreadPoolExecutor(threads) as pool:
         for c in options.strengths:
             scores = np.zeros(labels.shape)
-            jobs = [(label, fold, c) for label in chosen for fold in parts if len(fold)]
+            jobs = [(int(label), fold, c) for label in np.flatnonzero(enough) for fold in parts if len(fold)]
             for (label, fold, _), column in zip(jobs, pool.map(out_of_fold, jobs), strict=True):
                 scores[fold, label] = column
             thresholds, f1s = best_thresholds(scores[judged], labels[judged], enough)
             if best is None or np.mean(f1s) > best[0]:
                 best = (float(np.mean(f1s)), c, thresholds)
-        assert best is not None
-        _, c, thresholds = best
-        weights = np.zeros((labels.shape[1], features.shape[1]), dtype=np.float32)
-        bias = np.full(labels.shape[1], -20.0)
-        everything = np.arange(len(labels))
-        for label, fitted in zip(chosen, pool.map(lambda label: fit(label, everything, c), chosen), strict=True):
+    assert best is not None
+    _, c, thresholds = best
+    return fit_at(features, labels, c, thresholds, options, counts=counts, threads=threads)
+
+
+def fit_at(
+    features: Any,
+    labels: Bools,
+    strength: float,
+    threshold: Array,
+    options: HeadOptions,
+    *,
+    counts: Array | None = None,
+    threads: int = 1,
+) -> LinearHead:
+    """Logistic regression for each label on all rows, with the C and the thresholds (labels,) that were chosen before."""
+    from threadpoolctl import threadpool_limits
+
+    counts = np.ones(len(labels)) if counts is None else counts
+    chosen = [int(label) for label in np.flatnonzero(_enough(labels))]
+    weights = np.zeros((labels.shape[1], features.shape[1]), dtype=np.float32)
+    bias = np.full(labels.shape[1], -20.0)
+
+    def fit(label: int) -> Any:
+        return _regression(strength, options).fit(features, labels[:, label], counts)
+
+    with threadpool_limits(limits=1), ThreadPoolExecutor(threads) as pool:
+        for label, fitted in zip(chosen, pool.map(fit, chosen), strict=True):
             weights[label], bias[label] = fitted.coef_[0], fitted.intercept_[0]
-    return LinearHead(weights, bias, thresholds, c)
+    return LinearHead(weights, bias, threshold, strength)
+
+
+def _regression(strength: float, options: HeadOptions) -> Any:
+    from sklearn.linear_model import LogisticRegression
+
+    return LogisticRegression(C=strength, solver=options.solver, max_iter=2000)
+
+
+def _enough(labels: Bools) -> Bools:
+    return np.asarray(labels.any(axis=0) & ~labels.all(axis=0))
 
 
 def sentence_parts(examples: Sequence[Example], owners: npt.NDArray[np.int64]) -> list[npt.NDArray[np.int64]]:

@@ -17,7 +17,8 @@ import peer_models
 import peer_runs
 import peer_spacy
 import peer_tables
-from peer_heads import HeadOptions, LinearHead, few_shot, fit_head, sentence_spans
+import seed_lodo
+from peer_heads import HeadOptions, LinearHead, few_shot, fit_at, fit_head, sentence_spans
 from peer_runs import Fit, Settings, Store, fit_key, fitted, size_on_disk
 from whopays.codebook import Codebook
 from whopays.corpus.markup import Example
@@ -138,6 +139,33 @@ def test_thresholds_come_only_from_the_rows_that_may_be_judged() -> None:
     ]
     assert len({float(head.threshold[0]) for head in heads}) > 1
     assert np.allclose(heads[0].weights, heads[1].weights)
+
+
+def test_a_head_at_settings_chosen_before_is_the_head_that_was_chosen() -> None:
+    generator = np.random.default_rng(0)
+    features = generator.normal(size=(300, 4))
+    labels = np.column_stack([features[:, 0] > 0, np.zeros(300, dtype=bool)])
+    options = HeadOptions((0.1, 10.0))
+    chosen = fit_head(features, labels, np.array_split(np.arange(300), 5), options)
+    again = fit_at(features, labels, chosen.strength, chosen.threshold, options)
+    assert np.array_equal(again.weights, chosen.weights)
+    assert np.array_equal(again.bias, chosen.bias)
+    assert again.strength == chosen.strength
+
+
+def test_a_rival_never_learns_from_the_seed_that_it_is_asked_about(codebook: Codebook) -> None:
+    # Features: a column for each seed that nothing else has, and one that tells the pool's labels.
+    label = codebook.ids[0]
+    spans = (Span(0, 5, label, "Text."),)
+    pool = [Example(f"p{n}", "Text.", spans if n % 2 else (), {"register": "statute"}) for n in range(40)]
+    seeds = [Example(f"s{n}", "Text.", spans, {}) for n in range(2)]
+    x = np.zeros((42, 3))
+    x[:40, 0] = [10 * (n % 2) - 5 for n in range(40)]
+    x[40, 1] = x[41, 2] = 20
+    x[40:, 0] = -5
+    assert seed_lodo._leave_out(x, pool, seeds, codebook, (10.0,), weight=20.0) == [frozenset(), frozenset()]
+    x[41] = x[40]
+    assert seed_lodo._leave_out(x, pool, seeds, codebook, (10.0,), weight=20.0) == [frozenset([label])] * 2
 
 
 def test_few_shot_takes_so_many_for_each_label_and_for_none() -> None:
