@@ -5,7 +5,8 @@
 
 Needs the `train` extra. The same corpus, machine type and number of threads give the same bytes. An interrupted run goes on
 from its last finished epoch (``--work``). For text that came in since a model was built: ``--tune-on`` starts from the encoder
-in the model folder instead of from the base, and shows it what is new and a third of the rest, in less than half the time;
+in the model folder instead of from the base, and shows it the retold text and a third of the rest, in less than half the time
+(of retold text that stands in the files of an earlier corpus, ``--known``, a half);
 ``--heads-only`` keeps that encoder and fits the rest, in minutes and without the extra. ``--card-only`` fits nothing: it puts
 what was measured since the fit (``models/MODEL.scores.md``) into the model's card.
 """
@@ -15,7 +16,7 @@ from __future__ import annotations
 import argparse
 import hashlib
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
 from pathlib import Path
@@ -26,6 +27,7 @@ from whopays.codebook import Codebook
 from whopays.corpus.checking import load_corpus
 from whopays.corpus.compiling import corpus_codebook
 from whopays.corpus.markup import Example
+from whopays.corpus.records import load_examples
 from whopays.errors import UsageError
 from whopays.model.folder import load_model
 from whopays.training.bases import minilm_folder, mpnet_folder
@@ -75,8 +77,10 @@ RECIPES = {
 # Splits that the encoder is tuned on. The seeds are left out, so that leave-one-out on them is honest for the encoder too.
 TUNED_ON = ("train", "statements", "contrast", "retold")
 _CALIBRATION_SHARE = 6
-# Of the splits that a tuned encoder knows, every third text is shown to it again where it is tuned on, lest it forgets them.
+# Of the splits that a tuned encoder knows, every third text is shown to it again where it is tuned on, lest it forgets them;
+# of retold text that it knows, the nearest to what people will tag, every second.
 _SHOWN_AGAIN = 3
+_RETOLD_AGAIN = 2
 # How often a seed counts in the fit of the heads beside a written passage: the seeds are the texts that the library grew
 # from, and the only ones whose gold three readings agreed on. A compromise: leaving one seed out, 20 scores higher still
 # (models/EXPERIMENTS.md), at the price of labels that the seeds seldom carry.
@@ -96,14 +100,28 @@ def in_calibration(example: Example) -> bool:
     return _number(example) % _CALIBRATION_SHARE == 0
 
 
-def shown_further(example: Example, split: str) -> bool:
-    """Whether a text is shown to an encoder that is tuned on: retold ones, and every third of the others."""
-    return split == "retold" or _number(example) // _CALIBRATION_SHARE % _SHOWN_AGAIN == 0
+def shown_further(example: Example, split: str, known: Collection[str] = ()) -> bool:
+    """Whether a text is shown to an encoder that is tuned on: retold ones (of those known a half), and a third of the others.
+
+    ``known``: the pairs and single texts (`_unit`) that the encoder has seen all of.
+    """
+    number = _number(example) // _CALIBRATION_SHARE
+    if split == "retold":
+        return _unit(example) not in known or number % _RETOLD_AGAIN == 0
+    return number % _SHOWN_AGAIN == 0
+
+
+def known_units(examples: Sequence[Example], seen: Collection[str]) -> set[str]:
+    """The pairs and single texts of ``examples`` of which all members' ids are in ``seen``."""
+    return {_unit(e) for e in examples} - {_unit(e) for e in examples if e.id not in seen}
+
+
+def _unit(example: Example) -> str:
+    return example.attributes.get("pair") or example.id
 
 
 def _number(example: Example) -> int:
-    key = example.attributes.get("pair") or example.id
-    return int(hashlib.sha256(key.encode()).hexdigest(), 16)
+    return int(hashlib.sha256(_unit(example).encode()).hexdigest(), 16)
 
 
 def text_weights(splits: Mapping[str, Sequence[Example]]) -> dict[str, float]:
@@ -122,8 +140,11 @@ def build(
     recipe: Recipe,
     fitting: FitOptions,
     start: Start = Start.BASE,
+    seen: Collection[str] = (),
 ) -> str:
     """Tune, blend, export and fit; returns the report of the fit. Raises as the functions for these steps.
+
+    ``seen``: the ids of texts that an encoder which is tuned on has been shown before.
 
     ``card``: a model card in which ``{fit}`` stands for what the fit has to tell, ``{tuning}`` and ``{further}`` for the
     settings, and ``{scores}`` for what was measured later and lies beside it as ``*.scores.md``.
@@ -146,7 +167,10 @@ def build(
         blend_encoder(base, tuned, recipe.share, blended)
         export_encoder(blended, output)
     else:
-        shown = [e for name in TUNED_ON for e in splits[name] if shown_further(e, name) and not in_calibration(e)]
+        known = known_units(pool, seen)
+        shown = [
+            e for name in TUNED_ON for e in splits[name] if shown_further(e, name, known) and not in_calibration(e)
+        ]
         blended = _tune_on(output, shown, codebook, work, recipe.further)
         export_encoder(blended, output)
     files = [corpus / "data" / f"{name}.jsonl" for name in (*TUNED_ON, "seed")]
@@ -228,6 +252,13 @@ def main() -> None:
     parser.add_argument("--card", type=Path, help="the card's frame (default: models/MODEL.md)")
     part = parser.add_mutually_exclusive_group()
     part.add_argument("--tune-on", action="store_true", help="tune the encoder of the model folder on, not the base")
+    parser.add_argument(
+        "--known",
+        type=Path,
+        nargs="+",
+        default=[],
+        help="with --tune-on: gold files that the encoder was tuned on before",
+    )
     part.add_argument("--heads-only", action="store_true", help="keep the encoder of the model folder as it is")
     part.add_argument("--card-only", action="store_true", help="fit nothing, put the measured scores into the card")
     options = parser.parse_args()
@@ -239,7 +270,11 @@ def main() -> None:
         renew_card(output, card, recipe)
         return
     start = Start.HEADS if options.heads_only else Start.ENCODER if options.tune_on else Start.BASE
-    print(build(options.corpus, output, work, card, recipe, FITTING, start))
+    if options.known and start is not Start.ENCODER:
+        parser.error("--known goes with --tune-on")
+    codebook = corpus_codebook(options.corpus)
+    seen = {example.id for file in options.known for example in load_examples(file, codebook)}
+    print(build(options.corpus, output, work, card, recipe, FITTING, start, seen))
 
 
 if __name__ == "__main__":
