@@ -6,7 +6,7 @@ row has the library without any seed. Scores are for whole documents: micro and 
 bootstrap intervals over documents, and the paired bootstrap difference to whopays.
 
     python benchmarks/seed_lodo.py --model default
-    python benchmarks/seed_lodo.py --model default --work benchmarks/results/lodo    # as all were fitted last
+    python benchmarks/seed_lodo.py --model default --skip-setfit --work benchmarks/results/lodo    # prints what was predicted
 
 Rivals (`peer_models`, here on whole texts): TF-IDF (word 1- and 2-grams, sublinear) with logistic regression; SetFit on
 MiniLM (needs the `benchmark` extra), its contrastive stage on 64 passages per label as its documentation samples them, its
@@ -42,7 +42,15 @@ from whopays.model.folder import load_model
 from whopays.model.heads import Heads
 from whopays.tagger import MODELS, model_folder
 from whopays.training.bases import minilm_folder
-from whopays.training.build import FITTING, SEED_WEIGHT, TUNED_ON, in_calibration, text_weights
+from whopays.training.build import (
+    FITTING,
+    PLAIN_WEIGHT,
+    RETOLD_WEIGHT,
+    SEED_WEIGHT,
+    TUNED_ON,
+    in_calibration,
+    text_weights,
+)
 from whopays.training.fitting import (
     FitOptions,
     LabelledSentence,
@@ -54,6 +62,8 @@ from whopays.training.fitting import (
 CORPUS = Path(__file__).parents[1] / "corpus"
 # How often a seed may count in a rival's fit beside a written passage.
 WEIGHTS = (1.0, 5.0, 20.0)
+# From which their C is chosen.
+TFIDF_C, SETFIT_C = (10.0, 100.0), (1.0, 10.0)
 
 
 def main() -> None:
@@ -77,19 +87,22 @@ def main() -> None:
     systems["whopays"], systems["whopays, no seed at all"] = _kept(
         options.work,
         load_model(folder).id.replace(":", "-"),
+        (FITTING, SEED_WEIGHT, PLAIN_WEIGHT, RETOLD_WEIGHT),
         lambda: whopays(seeds, pool, text_weights(splits), codebook, folder),
     )
     for name, run in systems.items():
         print(f"{name}: {_micro(run, gold, codebook):.3f}", flush=True)
     print(f"whopays: {time.perf_counter() - start:.0f} s", flush=True)
     start = time.perf_counter()
-    runs = _kept(options.work, "tfidf", lambda: tfidf(seeds, pool, codebook))
+    runs = _kept(options.work, "tfidf", (WEIGHTS, TFIDF_C), lambda: tfidf(seeds, pool, codebook))
     systems["TF-IDF + LR"] = _best(runs, gold, codebook)
     print(f"TF-IDF: {time.perf_counter() - start:.0f} s", flush=True)
     if not options.skip_setfit:
         start = time.perf_counter()
         name = f"setfit-{options.setfit_steps}"
-        runs = _kept(options.work, name, lambda: setfit(seeds, pool, codebook, options.setfit_steps))
+        runs = _kept(
+            options.work, name, (WEIGHTS, SETFIT_C), lambda: setfit(seeds, pool, codebook, options.setfit_steps)
+        )
         systems["SetFit (MiniLM)"] = _best(runs, gold, codebook)
         print(f"SetFit: {time.perf_counter() - start:.0f} s", flush=True)
 
@@ -114,11 +127,16 @@ def main() -> None:
         print(f"| {example.attributes.get('title', example.id)} | {' | '.join(cells)} |")
 
 
-def _kept(work: Path, name: str, fit: Callable[[], Sequence[list[frozenset[str]]]]) -> list[list[frozenset[str]]]:
-    """A system's runs, from ``work`` if it was fitted on the same corpus before: what takes long is done once."""
+def _kept(
+    work: Path, name: str, settings: object, fit: Callable[[], Sequence[list[frozenset[str]]]]
+) -> list[list[frozenset[str]]]:
+    """A system's runs, from ``work`` if it was fitted on the same corpus with the same settings: what is long is done once."""
     files = [CORPUS / "data" / f"{split}.jsonl" for split in (*TUNED_ON, "seed")]
-    path = work / f"{name}-{hashlib.sha256(b''.join(file.read_bytes() for file in files)).hexdigest()[:16]}.json"
-    if not path.is_file():
+    digest = hashlib.sha256(b"".join(file.read_bytes() for file in files) + repr(settings).encode())
+    path = work / f"{name}-{digest.hexdigest()[:16]}.json"
+    if path.is_file():
+        print(f"{name}: read from {path}", flush=True)
+    else:
         found = [[sorted(labels) for labels in run] for run in fit()]
         work.mkdir(parents=True, exist_ok=True)
         path.write_text(json.dumps(found), encoding="utf-8")
@@ -186,7 +204,7 @@ def _micro(run: Sequence[frozenset[str]], gold: Sequence[frozenset[str]], codebo
 def tfidf(seeds: Sequence[Example], pool: Sequence[Example], codebook: Codebook) -> list[list[frozenset[str]]]:
     """TF-IDF with logistic regression on whole passages, one run for each of `WEIGHTS`."""
     x = word_vectorizer().fit_transform([e.text for e in [*pool, *seeds]])
-    return [_leave_out(x, pool, seeds, codebook, (10.0, 100.0), weight) for weight in WEIGHTS]
+    return [_leave_out(x, pool, seeds, codebook, TFIDF_C, weight) for weight in WEIGHTS]
 
 
 def setfit(
@@ -205,7 +223,7 @@ def setfit(
         tuned = Path(folder) / "encoder"
         tune_by_contrast(minilm_folder(), [pool[row].text for row in few], contrasted, tuned, options, threads)
         everything = embed(load_encoder(tuned, threads), [e.text for e in examples])
-    return [_leave_out(everything, pool, seeds, codebook, (1.0, 10.0), weight) for weight in WEIGHTS]
+    return [_leave_out(everything, pool, seeds, codebook, SETFIT_C, weight) for weight in WEIGHTS]
 
 
 def _leave_out(
@@ -219,7 +237,7 @@ def _leave_out(
     """What logistic regressions say of each seed, fitted on everything else.
 
     ``x``: features of the pool and then the seeds. C and thresholds are chosen once, by cross-validation, as suits the pool's
-    texts: of tens of thousands of texts, the twelve hardly matter there.
+    texts: the seed is among the texts then, one in tens of thousands, and its labels are not judged.
     """
     examples, threads, options = [*pool, *seeds], default_threads(), HeadOptions(strengths, "liblinear")
     labels = np.array([[label in example.labels for label in codebook.ids] for example in examples])

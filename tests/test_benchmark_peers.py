@@ -150,10 +150,16 @@ def test_a_head_at_settings_chosen_before_is_the_head_that_was_chosen() -> None:
     again = fit_at(features, labels, chosen.strength, chosen.threshold, options)
     assert np.array_equal(again.weights, chosen.weights)
     assert np.array_equal(again.bias, chosen.bias)
+    assert np.array_equal(again.threshold, chosen.threshold)
     assert again.strength == chosen.strength
+    first = np.arange(300) < 150
+    half = fit_at(features, labels, 1.0, chosen.threshold, options, counts=first.astype(float))
+    assert np.allclose(
+        half.weights, fit_at(features[first], labels[first], 1.0, chosen.threshold, options).weights, atol=1e-3
+    )
 
 
-def test_a_rival_never_learns_from_the_seed_that_it_is_asked_about(codebook: Codebook) -> None:
+def test_a_rival_is_fitted_without_the_seed_that_it_is_asked_about(codebook: Codebook) -> None:
     # Features: a column for each seed that nothing else has, and one that tells the pool's labels.
     label = codebook.ids[0]
     spans = (Span(0, 5, label, "Text."),)

@@ -6,7 +6,7 @@
 Needs the `train` extra. The same corpus, machine type and number of threads give the same bytes. An interrupted run goes on
 from its last finished epoch (``--work``). For text that came in since a model was built: ``--tune-on`` starts from the encoder
 in the model folder instead of from the base, and shows it the retold text and a third of the rest, in less than half the time
-(of retold text that stands in the files of an earlier corpus, ``--known``, a half);
+(of retold text that stands in the files of an earlier corpus, ``--known FILE``, a half);
 ``--heads-only`` keeps that encoder and fits the rest, in minutes and without the extra. ``--card-only`` fits nothing: it puts
 what was measured since the fit (``models/MODEL.scores.md``) into the model's card.
 """
@@ -103,7 +103,7 @@ def in_calibration(example: Example) -> bool:
 def shown_further(example: Example, split: str, known: Collection[str] = ()) -> bool:
     """Whether a text is shown to an encoder that is tuned on: retold ones (of those known a half), and a third of the others.
 
-    ``known``: the pairs and single texts (`_unit`) that the encoder has seen all of.
+    ``known``: pairs and single texts (`known_units`) of the corpus that the encoder was tuned on before.
     """
     number = _number(example) // _CALIBRATION_SHARE
     if split == "retold":
@@ -144,7 +144,7 @@ def build(
 ) -> str:
     """Tune, blend, export and fit; returns the report of the fit. Raises as the functions for these steps.
 
-    ``seen``: the ids of texts that an encoder which is tuned on has been shown before.
+    ``seen``: the ids of texts in the corpus that an encoder which is tuned on was tuned on before.
 
     ``card``: a model card in which ``{fit}`` stands for what the fit has to tell, ``{tuning}`` and ``{further}`` for the
     settings, and ``{scores}`` for what was measured later and lies beside it as ``*.scores.md``.
@@ -168,6 +168,10 @@ def build(
         export_encoder(blended, output)
     else:
         known = known_units(pool, seen)
+        if seen and not known:
+            raise UsageError(
+                f"found none of the {len(seen)} known texts in {corpus}; give files of an earlier version of it."
+            )
         shown = [
             e for name in TUNED_ON for e in splits[name] if shown_further(e, name, known) and not in_calibration(e)
         ]
@@ -218,13 +222,14 @@ def renew_card(model: Path, card: Path, recipe: Recipe) -> None:
 def _tune_on(model: Path, shown: Sequence[Example], codebook: Codebook, work: Path, options: TuneOptions) -> Path:
     """Tune the encoder of a model folder on, from what its heads say; returns the folder of the tuned one.
 
-    Its place in ``work`` has the model's id in its name: an interrupted run finds it again, the next one, from the model that
-    was made with it, does not. Raises `UsageError` if there is no model.
+    Its place in ``work`` has the model's id and a hash of the texts' in its name: an interrupted run finds it again, one on other
+    texts, or from the model that was made with it, does not. Raises `UsageError` if there is no model.
     """
     manifest = model / "model.json"
     if not manifest.is_file():
         raise UsageError(f"{model}: found no model to tune on; build one from the base first.")
-    folder = work / f"from-{json.loads(manifest.read_text(encoding='utf-8'))['id']}"
+    texts = hashlib.sha256("\n".join(example.id for example in shown).encode()).hexdigest()[:12]
+    folder = work / f"from-{json.loads(manifest.read_text(encoding='utf-8'))['id']}-{texts}"
     shipped, tuned = folder / "shipped", folder / "tuned"
     if not (tuned / WEIGHTS).is_file():
         if not (shipped / WEIGHTS).is_file():
@@ -255,9 +260,9 @@ def main() -> None:
     parser.add_argument(
         "--known",
         type=Path,
-        nargs="+",
+        action="append",
         default=[],
-        help="with --tune-on: gold files that the encoder was tuned on before",
+        help="with --tune-on: a file of the corpus that the encoder was tuned on before (texts are known by their id)",
     )
     part.add_argument("--heads-only", action="store_true", help="keep the encoder of the model folder as it is")
     part.add_argument("--card-only", action="store_true", help="fit nothing, put the measured scores into the card")
@@ -266,12 +271,12 @@ def main() -> None:
     work = options.work or Path("build") / options.model
     card = options.card or Path("models") / f"{options.model}.md"
     recipe = RECIPES[options.model]
+    if options.known and not options.tune_on:
+        parser.error("--known goes with --tune-on")
     if options.card_only:
         renew_card(output, card, recipe)
         return
     start = Start.HEADS if options.heads_only else Start.ENCODER if options.tune_on else Start.BASE
-    if options.known and start is not Start.ENCODER:
-        parser.error("--known goes with --tune-on")
     codebook = corpus_codebook(options.corpus)
     seen = {example.id for file in options.known for example in load_examples(file, codebook)}
     print(build(options.corpus, output, work, card, recipe, FITTING, start, seen))
