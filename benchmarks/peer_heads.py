@@ -83,7 +83,22 @@ def fit_head(
     judged: Bools | None = None,
     threads: int = 1,
 ) -> LinearHead:
-    """Logistic regression for each label; C, and one threshold per label, by cross-validation.
+    """Logistic regression for each label on all rows, with C and thresholds as `choose` finds them; arguments as there."""
+    strength, threshold = choose(features, labels, parts, options, counts=counts, judged=judged, threads=threads)
+    return fit_at(features, labels, strength, threshold, options, counts=counts, threads=threads)
+
+
+def choose(
+    features: Any,
+    labels: Bools,
+    parts: Sequence[npt.NDArray[np.int64]],
+    options: HeadOptions,
+    *,
+    counts: Array | None = None,
+    judged: Bools | None = None,
+    threads: int = 1,
+) -> tuple[float, Array]:
+    """C, and one threshold per label (labels,), by cross-validation of logistic regressions.
 
     ``parts``: the rows of each fold. ``counts``: how often a row counts in the fit (default 1). ``judged``: the rows on whose
     out-of-fold scores the choice is made (default all). The mean F1 of the labels at their thresholds decides on C.
@@ -113,8 +128,7 @@ def fit_head(
             if best is None or np.mean(f1s) > best[0]:
                 best = (float(np.mean(f1s)), c, thresholds)
     assert best is not None
-    _, c, thresholds = best
-    return fit_at(features, labels, c, thresholds, options, counts=counts, threads=threads)
+    return best[1:]
 
 
 def fit_at(

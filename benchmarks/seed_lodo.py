@@ -30,7 +30,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from peer_heads import HeadOptions, few_shot, fit_at, fit_head
+from peer_heads import HeadOptions, choose, few_shot, fit_at
 from peer_models import SetFitOptions, embed, load_encoder, tune_by_contrast, word_vectorizer
 from peer_tables import lead
 from whopays.codebook import Codebook
@@ -38,7 +38,7 @@ from whopays.corpus.checking import load_corpus
 from whopays.corpus.markup import Example
 from whopays.evaluation.metrics import f1, label_counts, scores
 from whopays.model.encoder import default_threads
-from whopays.model.folder import load_model
+from whopays.model.folder import Model, load_model
 from whopays.model.heads import Heads
 from whopays.tagger import MODELS, model_folder
 from whopays.training.bases import minilm_folder
@@ -79,16 +79,16 @@ def main() -> None:
     codebook = Codebook.load(CORPUS / "codebook.toml")
     splits = load_corpus(CORPUS, codebook)
     seeds, pool = splits["seed"], [example for name in TUNED_ON for example in splits[name]]
-    folder = model_folder(options.model) if options.model in MODELS else Path(options.model)
+    model = load_model(model_folder(options.model) if options.model in MODELS else Path(options.model))
     gold = [example.labels for example in seeds]
 
     systems: dict[str, list[frozenset[str]]] = {}
     start = time.perf_counter()
     systems["whopays"], systems["whopays, no seed at all"] = _kept(
         options.work,
-        load_model(folder).id.replace(":", "-"),
+        model.id,
         (FITTING, SEED_WEIGHT, PLAIN_WEIGHT, RETOLD_WEIGHT),
-        lambda: whopays(seeds, pool, text_weights(splits), codebook, folder),
+        lambda: whopays(seeds, pool, text_weights(splits), codebook, model),
     )
     for name, run in systems.items():
         print(f"{name}: {_micro(run, gold, codebook):.3f}", flush=True)
@@ -144,16 +144,15 @@ def _kept(
 
 
 def whopays(
-    seeds: Sequence[Example], pool: Sequence[Example], counts: Mapping[str, float], codebook: Codebook, model: Path
+    seeds: Sequence[Example], pool: Sequence[Example], counts: Mapping[str, float], codebook: Codebook, model: Model
 ) -> tuple[list[frozenset[str]], list[frozenset[str]]]:
     """The library's own fit: once for each left-out seed, the others counting `SEED_WEIGHT` times; and once without any seed.
 
     ``counts``: how often texts of the pool count, by id (`text_weights`).
     """
     examples = [*pool, *seeds]
-    loaded = load_model(model)
-    attention = loaded.heads.attention
-    sentences = encode_examples(examples, codebook, loaded.encoder, attention)
+    attention = model.heads.attention
+    sentences = encode_examples(examples, codebook, model.encoder, attention)
     places = range(len(pool), len(examples))
 
     def given(heads: Heads, seed: int) -> frozenset[str]:
@@ -244,13 +243,11 @@ def _leave_out(
     is_seed = np.arange(len(examples)) >= len(pool)
     counts = np.where(is_seed, weight, 1.0)
     parts = folds(examples, FitOptions())
-    chosen = fit_head(x, labels, parts, options, counts=counts, judged=~is_seed, threads=threads)
+    strength, threshold = choose(x, labels, parts, options, counts=counts, judged=~is_seed, threads=threads)
     predicted = []
     for left_out in np.flatnonzero(is_seed):
         rest = np.flatnonzero(np.arange(len(examples)) != left_out)
-        head = fit_at(
-            x[rest], labels[rest], chosen.strength, chosen.threshold, options, counts=counts[rest], threads=threads
-        )
+        head = fit_at(x[rest], labels[rest], strength, threshold, options, counts=counts[rest], threads=threads)
         given = head.given(x[[left_out]])[0]
         predicted.append(frozenset(name for name, is_given in zip(codebook.ids, given, strict=True) if is_given))
     return predicted

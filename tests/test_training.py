@@ -23,18 +23,7 @@ from whopays.model.heads import Heads, pool
 from whopays.model.operating import NEVER
 from whopays.tagger import load
 from whopays.training.blending import blend_encoder
-from whopays.training.build import (
-    RECIPES,
-    TUNED_ON,
-    Recipe,
-    Start,
-    build,
-    in_calibration,
-    known_units,
-    renew_card,
-    shown_further,
-)
-from whopays.training.build import main as build_main
+from whopays.training.build import RECIPES, TUNED_ON, Recipe, Start, build, in_calibration, renew_card, shown_further
 from whopays.training.finetuning import ATTENTION, TuneOptions, tune_encoder
 from whopays.training.fitting import (
     FitOptions,
@@ -123,26 +112,6 @@ def test_of_what_a_tuned_encoder_knows_a_third_is_shown_again_and_all_that_was_r
     texts = [Example(str(index), "text", ()) for index in range(3000)]
     assert 0.3 < np.mean([shown_further(example, "train") for example in texts]) < 0.37
     assert all(shown_further(example, "retold") for example in texts)
-
-
-def test_of_retold_text_that_an_encoder_knows_a_half_is_shown_again_and_a_pair_with_a_new_member_always():
-    old = [Example(str(index), "text", (), {"pair": str(index)}) for index in range(3000)]
-    twins = [Example(f"twin-{index}", "text", (), {"pair": str(index)}) for index in range(300)]
-    known = known_units([*old, *twins], {example.id for example in old})
-    assert all(shown_further(example, "retold", known) for example in [*twins, *old[:300]])
-    assert 0.47 < np.mean([shown_further(example, "retold", known) for example in old[300:]]) < 0.53
-
-
-def test_known_texts_that_the_corpus_does_not_hold_are_refused(small_corpus, tmp_path):
-    with pytest.raises(UsageError, match="none of the 1 known texts"):
-        build(small_corpus, tmp_path, tmp_path, None, recipe(tmp_path, 1), FitOptions(), Start.ENCODER, ["unheard-of"])
-
-
-def test_known_files_go_with_tuning_on_alone(monkeypatch, capsys):
-    monkeypatch.setattr("sys.argv", ["build", "default", "--heads-only", "--known", "old.jsonl"])
-    with pytest.raises(SystemExit):
-        build_main()
-    assert "--known goes with --tune-on" in capsys.readouterr().err
 
 
 def test_an_epoch_shows_every_passage_once_and_most_pairs_side_by_side(tiny_base):

@@ -5,8 +5,7 @@
 
 Needs the `train` extra. The same corpus, machine type and number of threads give the same bytes. An interrupted run goes on
 from its last finished epoch (``--work``). For text that came in since a model was built: ``--tune-on`` starts from the encoder
-in the model folder instead of from the base, and shows it the retold text and a third of the rest, in less than half the time
-(of retold text that stands in the files of an earlier corpus, ``--known FILE``, a half);
+in the model folder instead of from the base, and shows it what is new and a third of the rest, in less than half the time;
 ``--heads-only`` keeps that encoder and fits the rest, in minutes and without the extra. ``--card-only`` fits nothing: it puts
 what was measured since the fit (``models/MODEL.scores.md``) into the model's card.
 """
@@ -16,7 +15,7 @@ from __future__ import annotations
 import argparse
 import hashlib
 import json
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
 from pathlib import Path
@@ -27,7 +26,6 @@ from whopays.codebook import Codebook
 from whopays.corpus.checking import load_corpus
 from whopays.corpus.compiling import corpus_codebook
 from whopays.corpus.markup import Example
-from whopays.corpus.records import load_examples
 from whopays.errors import UsageError
 from whopays.model.folder import load_model
 from whopays.training.bases import minilm_folder, mpnet_folder
@@ -77,10 +75,8 @@ RECIPES = {
 # Splits that the encoder is tuned on. The seeds are left out, so that leave-one-out on them is honest for the encoder too.
 TUNED_ON = ("train", "statements", "contrast", "retold")
 _CALIBRATION_SHARE = 6
-# Of the splits that a tuned encoder knows, every third text is shown to it again where it is tuned on, lest it forgets them;
-# of retold text that it knows, the nearest to what people will tag, every second.
+# Of the splits that a tuned encoder knows, every third text is shown to it again where it is tuned on, lest it forgets them.
 _SHOWN_AGAIN = 3
-_RETOLD_AGAIN = 2
 # How often a seed counts in the fit of the heads beside a written passage: the seeds are the texts that the library grew
 # from, and the only ones whose gold three readings agreed on. A compromise: leaving one seed out, 20 scores higher still
 # (models/EXPERIMENTS.md), at the price of labels that the seeds seldom carry.
@@ -100,28 +96,14 @@ def in_calibration(example: Example) -> bool:
     return _number(example) % _CALIBRATION_SHARE == 0
 
 
-def shown_further(example: Example, split: str, known: Collection[str] = ()) -> bool:
-    """Whether a text is shown to an encoder that is tuned on: retold ones (of those known a half), and a third of the others.
-
-    ``known``: pairs and single texts (`known_units`) of the corpus that the encoder was tuned on before.
-    """
-    number = _number(example) // _CALIBRATION_SHARE
-    if split == "retold":
-        return _unit(example) not in known or number % _RETOLD_AGAIN == 0
-    return number % _SHOWN_AGAIN == 0
-
-
-def known_units(examples: Sequence[Example], seen: Collection[str]) -> set[str]:
-    """The pairs and single texts of ``examples`` of which all members' ids are in ``seen``."""
-    return {_unit(e) for e in examples} - {_unit(e) for e in examples if e.id not in seen}
-
-
-def _unit(example: Example) -> str:
-    return example.attributes.get("pair") or example.id
+def shown_further(example: Example, split: str) -> bool:
+    """Whether a text is shown to an encoder that is tuned on: retold ones, and every third of the others."""
+    return split == "retold" or _number(example) // _CALIBRATION_SHARE % _SHOWN_AGAIN == 0
 
 
 def _number(example: Example) -> int:
-    return int(hashlib.sha256(_unit(example).encode()).hexdigest(), 16)
+    key = example.attributes.get("pair") or example.id
+    return int(hashlib.sha256(key.encode()).hexdigest(), 16)
 
 
 def text_weights(splits: Mapping[str, Sequence[Example]]) -> dict[str, float]:
@@ -140,11 +122,8 @@ def build(
     recipe: Recipe,
     fitting: FitOptions,
     start: Start = Start.BASE,
-    seen: Collection[str] = (),
 ) -> str:
     """Tune, blend, export and fit; returns the report of the fit. Raises as the functions for these steps.
-
-    ``seen``: the ids of texts in the corpus that an encoder which is tuned on was tuned on before.
 
     ``card``: a model card in which ``{fit}`` stands for what the fit has to tell, ``{tuning}`` and ``{further}`` for the
     settings, and ``{scores}`` for what was measured later and lies beside it as ``*.scores.md``.
@@ -167,14 +146,7 @@ def build(
         blend_encoder(base, tuned, recipe.share, blended)
         export_encoder(blended, output)
     else:
-        known = known_units(pool, seen)
-        if seen and not known:
-            raise UsageError(
-                f"found none of the {len(seen)} known texts in {corpus}; give files of an earlier version of it."
-            )
-        shown = [
-            e for name in TUNED_ON for e in splits[name] if shown_further(e, name, known) and not in_calibration(e)
-        ]
+        shown = [e for name in TUNED_ON for e in splits[name] if shown_further(e, name) and not in_calibration(e)]
         blended = _tune_on(output, shown, codebook, work, recipe.further)
         export_encoder(blended, output)
     files = [corpus / "data" / f"{name}.jsonl" for name in (*TUNED_ON, "seed")]
@@ -222,14 +194,13 @@ def renew_card(model: Path, card: Path, recipe: Recipe) -> None:
 def _tune_on(model: Path, shown: Sequence[Example], codebook: Codebook, work: Path, options: TuneOptions) -> Path:
     """Tune the encoder of a model folder on, from what its heads say; returns the folder of the tuned one.
 
-    Its place in ``work`` has the model's id and a hash of the texts' in its name: an interrupted run finds it again, one on other
-    texts, or from the model that was made with it, does not. Raises `UsageError` if there is no model.
+    Its place in ``work`` has the model's id in its name: an interrupted run finds it again, the next one, from the model that
+    was made with it, does not. Raises `UsageError` if there is no model.
     """
     manifest = model / "model.json"
     if not manifest.is_file():
         raise UsageError(f"{model}: found no model to tune on; build one from the base first.")
-    texts = hashlib.sha256("\n".join(example.id for example in shown).encode()).hexdigest()[:12]
-    folder = work / f"from-{json.loads(manifest.read_text(encoding='utf-8'))['id']}-{texts}"
+    folder = work / f"from-{json.loads(manifest.read_text(encoding='utf-8'))['id']}"
     shipped, tuned = folder / "shipped", folder / "tuned"
     if not (tuned / WEIGHTS).is_file():
         if not (shipped / WEIGHTS).is_file():
@@ -257,13 +228,6 @@ def main() -> None:
     parser.add_argument("--card", type=Path, help="the card's frame (default: models/MODEL.md)")
     part = parser.add_mutually_exclusive_group()
     part.add_argument("--tune-on", action="store_true", help="tune the encoder of the model folder on, not the base")
-    parser.add_argument(
-        "--known",
-        type=Path,
-        action="append",
-        default=[],
-        help="with --tune-on: a file of the corpus that the encoder was tuned on before (texts are known by their id)",
-    )
     part.add_argument("--heads-only", action="store_true", help="keep the encoder of the model folder as it is")
     part.add_argument("--card-only", action="store_true", help="fit nothing, put the measured scores into the card")
     options = parser.parse_args()
@@ -271,15 +235,11 @@ def main() -> None:
     work = options.work or Path("build") / options.model
     card = options.card or Path("models") / f"{options.model}.md"
     recipe = RECIPES[options.model]
-    if options.known and not options.tune_on:
-        parser.error("--known goes with --tune-on")
     if options.card_only:
         renew_card(output, card, recipe)
         return
     start = Start.HEADS if options.heads_only else Start.ENCODER if options.tune_on else Start.BASE
-    codebook = corpus_codebook(options.corpus)
-    seen = {example.id for file in options.known for example in load_examples(file, codebook)}
-    print(build(options.corpus, output, work, card, recipe, FITTING, start, seen))
+    print(build(options.corpus, output, work, card, recipe, FITTING, start))
 
 
 if __name__ == "__main__":
