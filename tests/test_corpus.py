@@ -417,6 +417,22 @@ def test_the_search_for_near_duplicates_takes_no_pair_where_there_is_none() -> N
     assert [pair[1:] for pair in pairs] == [(0, 2), (1, 2)]
 
 
+@pytest.mark.parametrize(("off", "exact"), [(0.0, True), (0.02, True), (0.08, False)])
+def test_near_duplicates_found_in_8_bits_are_ranked_in_single_precision_unless_they_are_too_far_off(off, exact) -> None:
+    benchmark = runpy.run_path(str(CORPUS.parent / "benchmarks" / "near_duplicates.py"))
+    generator = np.random.default_rng(3)
+    vectors = generator.normal(size=(40, 6)).astype(np.float32)
+    vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
+    benchmark["exact"].__globals__["embed"] = lambda texts: vectors[[int(text) for text in texts]]
+    right = benchmark["closest_pairs"](vectors, np.arange(40), 300)
+    signs = generator.choice([-1, 1], size=len(right))
+    rough = sorted(((pair[0] + off * sign, *pair[1:]) for pair, sign in zip(right, signs, strict=True)), reverse=True)
+    found = benchmark["exact"](rough, [str(index) for index in range(40)], 5)
+    assert (found is not None) == exact
+    if exact:
+        assert [pair[1:] for pair in found] == [pair[1:] for pair in right[:5]]
+
+
 def test_the_dataset_card_has_the_table_that_the_check_prints() -> None:
     table, _ = check_corpus(CORPUS)
     assert table.strip() in (CORPUS / "README.md").read_text(encoding="utf-8")
