@@ -16,14 +16,25 @@ import pytest
 from whopays.codebook import Codebook
 from whopays.corpus.markup import Example
 from whopays.corpus.records import load_examples
-from whopays.errors import UsageError
+from whopays.errors import ModelError, UsageError
 from whopays.model.encoder import Encoder, Encoding, Tokens
-from whopays.model.folder import file_sha256
+from whopays.model.folder import file_sha256, load_model
 from whopays.model.heads import Heads, pool
 from whopays.model.operating import NEVER
 from whopays.tagger import load
 from whopays.training.blending import blend_encoder
-from whopays.training.build import RECIPES, TUNED_ON, Recipe, Start, build, in_calibration, renew_card, shown_further
+from whopays.training.build import (
+    RECIPES,
+    TUNED_ON,
+    Recipe,
+    Start,
+    build,
+    in_calibration,
+    known_units,
+    renew_card,
+    shown_further,
+)
+from whopays.training.build import main as build_main
 from whopays.training.finetuning import ATTENTION, TuneOptions, tune_encoder
 from whopays.training.fitting import (
     FitOptions,
@@ -99,19 +110,89 @@ def test_a_model_can_be_tuned_on_from_its_own_encoder_without_the_base(tiny_base
     further = TuneOptions(epochs=1, batch=8)
     unused = Recipe("tiny", lambda _: pytest.fail("the base was asked for"), TuneOptions(), further=further)
     # In the folder of the build before, and once more from what came out: neither takes an earlier encoder for its own.
-    made = [before]
-    for _ in range(2):
-        build(small_corpus, tmp_path / "model", tmp_path / "work", None, unused, FitOptions(folds=2), Start.ENCODER)
+    made, ids = [before], [load_model(tmp_path / "model").id]
+    seen = [example.id for example in load_examples(small_corpus / "data" / "retold.jsonl", CODEBOOK)]
+    for known in ([], seen):
+        build(
+            small_corpus, tmp_path / "model", tmp_path / "work", None, unused, FitOptions(folds=2), Start.ENCODER, known
+        )
         made.append(file_sha256(tmp_path / "model" / "encoder.onnx"))
+        ids.append(load_model(tmp_path / "model").id)
+        assert ("retold_known" in load_model(tmp_path / "model").settings["tuned_on"]) == bool(known)
     assert len(set(made)) == 3
+    told = load_model(tmp_path / "model").settings["tuned_on"]
+    assert (told["from"], told["share"]) == (ids[1], 1.0)
+    assert 0 < told["retold_known_shown"] < told["retold_known"] < len(seen)
+    card = (tmp_path / "model" / "README.md").read_text(encoding="utf-8")
+    assert f"from that of `{ids[1]}`, on {told['texts']} texts; of {told['retold_known']} retold ones" in card
     assert file_sha256(tmp_path / "model" / "tokenizer.json") == tokenizer
     assert set(load(tmp_path / "model").tag("The state pays for the course.").scores) == set(CODEBOOK.ids)
+    build(small_corpus, tmp_path / "model", tmp_path / "work", None, unused, FitOptions(folds=2), Start.HEADS)
+    assert load_model(tmp_path / "model").settings["tuned_on"] == told
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore")
+def test_an_encoder_that_was_tuned_on_is_blended_with_the_one_before_and_found_again_for_the_same_texts_alone(
+    tiny_base, small_corpus, tmp_path, capsys
+):
+    from safetensors.numpy import load_file
+
+    build(small_corpus, tmp_path / "model", tmp_path / "work", None, recipe(tiny_base, 1), FitOptions(folds=2))
+    halfway = Recipe(
+        "tiny", lambda _: tiny_base, TuneOptions(), further=TuneOptions(epochs=1, batch=8), further_share=0.25
+    )
+    seen = [example.id for example in load_examples(small_corpus / "data" / "retold.jsonl", CODEBOOK)]
+    for number, known in enumerate(([], [], seen)):
+        shutil.copytree(tmp_path / "model", tmp_path / f"model-{number}")
+        capsys.readouterr()
+        build(
+            small_corpus,
+            tmp_path / f"model-{number}",
+            tmp_path / "work",
+            None,
+            halfway,
+            FitOptions(folds=2),
+            Start.ENCODER,
+            known,
+        )
+        assert capsys.readouterr().out.count("epoch 1 of 1") == (0 if number == 1 else 1)
+    folders = sorted((tmp_path / "work").glob("from-*"))
+    assert len(folders) == 2
+    blended = load_file(tmp_path / "work" / "blended" / "model.safetensors")
+    errors = []
+    for folder in folders:
+        start, end = (load_file(folder / name / "model.safetensors") for name in ("shipped", "tuned"))
+        expected = {name: 0.75 * start[f"bert.{name}"] + 0.25 * values for name, values in end.items()}
+        errors.append(max(np.abs(blended[f"bert.{name}"] - values).max() for name, values in expected.items()))
+    # One of the two is what the last build blended.
+    assert min(errors) < 1e-6 < max(errors)
 
 
 def test_of_what_a_tuned_encoder_knows_a_third_is_shown_again_and_all_that_was_retold():
     texts = [Example(str(index), "text", ()) for index in range(3000)]
     assert 0.3 < np.mean([shown_further(example, "train") for example in texts]) < 0.37
     assert all(shown_further(example, "retold") for example in texts)
+
+
+def test_of_retold_text_that_an_encoder_knows_a_half_is_shown_again_and_a_pair_with_a_new_member_always():
+    old = [Example(str(index), "text", (), {"pair": str(index)}) for index in range(3000)]
+    twins = [Example(f"twin-{index}", "text", (), {"pair": str(index)}) for index in range(300)]
+    known = known_units([*old, *twins], {example.id for example in old})
+    assert all(shown_further(example, "retold", known) for example in [*twins, *old[:300]])
+    assert 0.47 < np.mean([shown_further(example, "retold", known) for example in old[300:]]) < 0.53
+
+
+def test_known_texts_that_the_corpus_does_not_hold_are_refused(small_corpus, tmp_path):
+    with pytest.raises(UsageError, match="none of the 1 known texts"):
+        build(small_corpus, tmp_path, tmp_path, None, recipe(tmp_path, 1), FitOptions(), Start.ENCODER, ["unheard-of"])
+
+
+def test_known_files_go_with_tuning_on_alone(monkeypatch, capsys):
+    monkeypatch.setattr("sys.argv", ["build", "default", "--heads-only", "--known", "old.jsonl"])
+    with pytest.raises(SystemExit):
+        build_main()
+    assert "--known goes with --tune-on" in capsys.readouterr().err
 
 
 def test_an_epoch_shows_every_passage_once_and_most_pairs_side_by_side(tiny_base):
@@ -255,7 +336,6 @@ def test_a_blended_encoder_lies_between_the_base_and_the_tuned_one_and_at_the_en
     def folder(name, weights):
         (tmp_path / name).mkdir()
         save_file(weights, tmp_path / name / "model.safetensors")
-        save_file({"attention": np.full((1, 2), 4.0, np.float32)}, tmp_path / name / ATTENTION)
         for file in ("config.json", "tokenizer.json"):
             (tmp_path / name / file).write_text("{}", encoding="utf-8")
         return tmp_path / name
@@ -263,6 +343,7 @@ def test_a_blended_encoder_lies_between_the_base_and_the_tuned_one_and_at_the_en
     places = np.arange(3)
     base = folder("base", {"layer": np.zeros((2, 2), np.float32), "pooler": np.ones(2, np.float32), "places": places})
     tuned = folder("tuned", {"layer": np.full((2, 2), 8.0, np.float32), "places": places})
+    save_file({"attention": np.full((1, 2), 4.0, np.float32)}, tuned / ATTENTION)
     for share, value in ((0.0, 0.0), (0.25, 2.0), (1.0, 8.0)):
         blend_encoder(base, tuned, share, tmp_path / "blend")
         blended = load_file(tmp_path / "blend" / "model.safetensors")
@@ -272,6 +353,27 @@ def test_a_blended_encoder_lies_between_the_base_and_the_tuned_one_and_at_the_en
         assert (load_file(tmp_path / "blend" / ATTENTION)["attention"] == 4.0 * share).all()
 
 
+def test_an_encoder_that_was_tuned_before_is_blended_with_its_attention_and_by_names_with_its_type_before_them(
+    tmp_path,
+):
+    from safetensors.numpy import load_file, save_file
+
+    for name, layer, value in (("before", "mpnet.layer", 2.0), ("after", "layer", 4.0)):
+        (tmp_path / name).mkdir()
+        weights = {layer: np.full(3, value, dtype=np.float32)}
+        if name == "before":
+            weights["classifier"] = np.ones(2, dtype=np.float32)
+        save_file(weights, tmp_path / name / "model.safetensors")
+        save_file({"attention": np.full(2, value, dtype=np.float32)}, tmp_path / name / ATTENTION)
+        for file in ("config.json", "tokenizer.json"):
+            (tmp_path / name / file).write_text("{}", encoding="utf-8")
+    blend_encoder(tmp_path / "before", tmp_path / "after", 0.25, tmp_path / "blend")
+    assert (load_file(tmp_path / "blend" / ATTENTION)["attention"] == 2.5).all()
+    blended = load_file(tmp_path / "blend" / "model.safetensors")
+    assert set(blended) == {"mpnet.layer", "classifier"}
+    assert (blended["mpnet.layer"] == 2.5).all()
+
+
 def test_encoders_that_do_not_fit_each_other_are_not_blended(tmp_path):
     from safetensors.numpy import save_file
 
@@ -279,6 +381,9 @@ def test_encoders_that_do_not_fit_each_other_are_not_blended(tmp_path):
         (tmp_path / name).mkdir()
         save_file({"layer": np.zeros(size, np.float32)}, tmp_path / name / "model.safetensors")
     with pytest.raises(UsageError, match=r"layer has the shape \(3,\), expected \(2,\)"):
+        blend_encoder(tmp_path / "base", tmp_path / "tuned", 0.5, tmp_path / "blend")
+    save_file({"other": np.zeros(2, np.float32)}, tmp_path / "tuned" / "model.safetensors")
+    with pytest.raises(UsageError, match="found the weight other, which"):
         blend_encoder(tmp_path / "base", tmp_path / "tuned", 0.5, tmp_path / "blend")
     with pytest.raises(UsageError, match=r"found the share 1\.5, expected a number from 0"):
         blend_encoder(tmp_path / "base", tmp_path / "tuned", 1.5, tmp_path / "blend")
@@ -522,7 +627,7 @@ def test_a_card_takes_new_scores_and_keeps_what_the_fit_told(tmp_path):
 
 
 def test_what_is_no_model_cannot_be_tuned_on(small_corpus, tmp_path):
-    with pytest.raises(UsageError, match="found no model to tune on"):
+    with pytest.raises(ModelError, match=r"model\.json: "):
         build(small_corpus, tmp_path, tmp_path, None, recipe(tmp_path, 1), FitOptions(), Start.ENCODER)
 
 

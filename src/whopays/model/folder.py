@@ -75,7 +75,7 @@ def load_model(
     folder = Path(folder)
     if not folder.is_dir():
         raise ModelError(f"{folder}: there is no such model folder; check the path, or give a model's name.")
-    manifest = _manifest(folder)
+    manifest = read_manifest(folder)
     for name in _checked(files):
         expected = manifest["files"].get(name)
         if expected is None and name in OPTIONAL_FILES:
@@ -171,7 +171,8 @@ def file_sha256(path: Path) -> str:
         ) from None
 
 
-def _manifest(folder: Path) -> dict[str, Any]:
+def read_manifest(folder: Path) -> dict[str, Any]:
+    """The manifest of a model folder, whose other files are not looked at. Raises `ModelError` if it is missing or damaged."""
     path = folder / "model.json"
     file_sha256(path)
     try:

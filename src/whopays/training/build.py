@@ -5,7 +5,8 @@
 
 Needs the `train` extra. The same corpus, machine type and number of threads give the same bytes. An interrupted run goes on
 from its last finished epoch (``--work``). For text that came in since a model was built: ``--tune-on`` starts from the encoder
-in the model folder instead of from the base, and shows it what is new and a third of the rest, in less than half the time;
+in the model folder instead of from the base, and shows it the retold text and a third of the rest, in less than half the time
+(of retold text that stands in the files of an earlier corpus, ``--known FILE``, a half);
 ``--heads-only`` keeps that encoder and fits the rest, in minutes and without the extra. ``--card-only`` fits nothing: it puts
 what was measured since the fit (``models/MODEL.scores.md``) into the model's card.
 """
@@ -14,11 +15,11 @@ from __future__ import annotations
 
 import argparse
 import hashlib
-import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -26,8 +27,9 @@ from whopays.codebook import Codebook
 from whopays.corpus.checking import load_corpus
 from whopays.corpus.compiling import corpus_codebook
 from whopays.corpus.markup import Example
+from whopays.corpus.records import load_examples
 from whopays.errors import UsageError
-from whopays.model.folder import load_model
+from whopays.model.folder import load_model, read_manifest
 from whopays.training.bases import minilm_folder, mpnet_folder
 from whopays.training.blending import WEIGHTS, blend_encoder
 from whopays.training.export import export_encoder
@@ -54,7 +56,8 @@ class Recipe:
     """What a model is made from.
 
     base: gives the folder of its base encoder, unpacked into the given one if need be. share: how far the encoder goes from
-    the base to the tuned one (`blend_encoder`). further: how a tuned encoder is tuned on, from where it is.
+    the base to the tuned one (`blend_encoder`). further: how a tuned encoder is tuned on, from where it is; further_share: how
+    far it then goes from there to the one tuned on.
     """
 
     name: str
@@ -62,6 +65,7 @@ class Recipe:
     tuning: TuneOptions
     share: float = 1.0
     further: TuneOptions = field(default_factory=TuneOptions)
+    further_share: float = 1.0
 
 
 _FURTHER = TuneOptions(epochs=1, encoder_rate=5e-5, frozen=4, join=0.15)
@@ -75,8 +79,10 @@ RECIPES = {
 # Splits that the encoder is tuned on. The seeds are left out, so that leave-one-out on them is honest for the encoder too.
 TUNED_ON = ("train", "statements", "contrast", "retold")
 _CALIBRATION_SHARE = 6
-# Of the splits that a tuned encoder knows, every third text is shown to it again where it is tuned on, lest it forgets them.
+# Of the splits that a tuned encoder knows, every third text is shown to it again where it is tuned on, lest it forgets them;
+# of retold text that it knows, the nearest to what people will tag, every second.
 _SHOWN_AGAIN = 3
+_RETOLD_AGAIN = 2
 # How often a seed counts in the fit of the heads beside a written passage: the seeds are the texts that the library grew
 # from, and the only ones whose gold three readings agreed on. A compromise: leaving one seed out, 20 scores higher still
 # (models/EXPERIMENTS.md), at the price of labels that the seeds seldom carry.
@@ -96,14 +102,28 @@ def in_calibration(example: Example) -> bool:
     return _number(example) % _CALIBRATION_SHARE == 0
 
 
-def shown_further(example: Example, split: str) -> bool:
-    """Whether a text is shown to an encoder that is tuned on: retold ones, and every third of the others."""
-    return split == "retold" or _number(example) // _CALIBRATION_SHARE % _SHOWN_AGAIN == 0
+def shown_further(example: Example, split: str, known: Collection[str] = ()) -> bool:
+    """Whether a text is shown to an encoder that is tuned on: retold ones (of those known a half), and a third of the others.
+
+    ``known``: pairs and single texts (`known_units`) of the corpus that the encoder was tuned on before.
+    """
+    number = _number(example) // _CALIBRATION_SHARE
+    if split == "retold":
+        return _unit(example) not in known or number % _RETOLD_AGAIN == 0
+    return number % _SHOWN_AGAIN == 0
+
+
+def known_units(examples: Sequence[Example], seen: Collection[str]) -> set[str]:
+    """The pairs and single texts of ``examples`` of which the ids of all members are in ``seen``."""
+    return {_unit(e) for e in examples} - {_unit(e) for e in examples if e.id not in seen}
+
+
+def _unit(example: Example) -> str:
+    return example.attributes.get("pair") or example.id
 
 
 def _number(example: Example) -> int:
-    key = example.attributes.get("pair") or example.id
-    return int(hashlib.sha256(key.encode()).hexdigest(), 16)
+    return int(hashlib.sha256(_unit(example).encode()).hexdigest(), 16)
 
 
 def text_weights(splits: Mapping[str, Sequence[Example]]) -> dict[str, float]:
@@ -122,11 +142,14 @@ def build(
     recipe: Recipe,
     fitting: FitOptions,
     start: Start = Start.BASE,
+    seen: Collection[str] = (),
 ) -> str:
     """Tune, blend, export and fit; returns the report of the fit. Raises as the functions for these steps.
 
+    ``seen``: for a start from the encoder, the ids of texts that were in the corpus when it was tuned before.
     ``card``: a model card in which ``{fit}`` stands for what the fit has to tell, ``{tuning}`` and ``{further}`` for the
     settings, and ``{scores}`` for what was measured later and lies beside it as ``*.scores.md``.
+    Raises `UsageError` if the corpus lacks a split or holds no retold text of ``seen``.
     """
     codebook = corpus_codebook(corpus)
     splits = load_corpus(corpus, codebook)
@@ -136,8 +159,10 @@ def build(
     pool = [example for name in TUNED_ON for example in splits[name]]
     calibration = [example.id for example in pool if in_calibration(example)]
     blended = work / "blended"
+    tuned_on: dict[str, Any] | None = None
     if start is Start.HEADS:
         _keep_attention(output, blended)
+        tuned_on = load_model(output).settings.get("tuned_on")
     elif start is Start.BASE:
         base, tuned = recipe.base(work / "base"), work / "tuned"
         if not (tuned / WEIGHTS).is_file():
@@ -146,11 +171,24 @@ def build(
         blend_encoder(base, tuned, recipe.share, blended)
         export_encoder(blended, output)
     else:
-        shown = [e for name in TUNED_ON for e in splits[name] if shown_further(e, name) and not in_calibration(e)]
-        blended = _tune_on(output, shown, codebook, work, recipe.further)
+        known = known_units(splits["retold"], seen)
+        if seen and not known:
+            raise UsageError(
+                f"{corpus}: found none of the {len(seen)} known texts in its retold split; give that of an earlier version."
+            )
+        shown = [
+            e for name in TUNED_ON for e in splits[name] if shown_further(e, name, known) and not in_calibration(e)
+        ]
+        # The manifest alone: after an interrupted fit, the new encoder lies beside the old one's checksum.
+        tuned_on = {"from": read_manifest(output)["id"], "share": recipe.further_share, "texts": len(shown)}
+        if seen:
+            familiar = {e.id for e in splits["retold"] if _unit(e) in known and not in_calibration(e)}
+            again = sum(example.id in familiar for example in shown)
+            tuned_on |= {"retold_known": len(familiar), "retold_known_shown": again}
+        before, tuned = _tune_on(output, shown, codebook, work, recipe.further)
+        blend_encoder(before, tuned, recipe.further_share, blended)
         export_encoder(blended, output)
     files = [corpus / "data" / f"{name}.jsonl" for name in (*TUNED_ON, "seed")]
-
     weights = {example.id: SEED_WEIGHT for example in splits["seed"]} | text_weights(splits)
     return train(
         files,
@@ -163,6 +201,7 @@ def build(
         weights=weights,
         card=lambda fit: completed(card, fit, recipe),
         attention=blended / ATTENTION,
+        tuned_on=tuned_on,
     )
 
 
@@ -174,7 +213,8 @@ def completed(card: Path | None, fit: str, recipe: Recipe) -> str:
     scores = measured.read_text(encoding="utf-8").strip() if measured.is_file() else "Not measured yet."
     frame = card.read_text(encoding="utf-8")
     tuning = f"{recipe.tuning}, share={recipe.share}"
-    for name, text in {"fit": fit.rstrip(), "tuning": tuning, "further": str(recipe.further), "scores": scores}.items():
+    further = f"{recipe.further}, share={recipe.further_share}"
+    for name, text in {"fit": fit.rstrip(), "tuning": tuning, "further": further, "scores": scores}.items():
         frame = frame.replace(f"{{{name}}}", text)
     return frame
 
@@ -191,22 +231,24 @@ def renew_card(model: Path, card: Path, recipe: Recipe) -> None:
     readme.write_text(completed(card, fit, recipe), encoding="utf-8", newline="\n")
 
 
-def _tune_on(model: Path, shown: Sequence[Example], codebook: Codebook, work: Path, options: TuneOptions) -> Path:
-    """Tune the encoder of a model folder on, from what its heads say; returns the folder of the tuned one.
+def _tune_on(
+    model: Path, shown: Sequence[Example], codebook: Codebook, work: Path, options: TuneOptions
+) -> tuple[Path, Path]:
+    """Tune the encoder of a model folder on, from what its heads say; returns the folders of the one before and the one after.
 
-    Its place in ``work`` has the model's id in its name: an interrupted run finds it again, the next one, from the model that
-    was made with it, does not. Raises `UsageError` if there is no model.
+    Their place in ``work`` has the model's id in its name, and a hash of texts, marks and options: an interrupted run finds it
+    again, one on other texts, or from the model that was made with it, does not. Raises `ModelError` if there is no model.
     """
-    manifest = model / "model.json"
-    if not manifest.is_file():
-        raise UsageError(f"{model}: found no model to tune on; build one from the base first.")
-    folder = work / f"from-{json.loads(manifest.read_text(encoding='utf-8'))['id']}"
+    told = repr((options, [(example.id, example.text, example.spans) for example in shown]))
+    folder = work / f"from-{read_manifest(model)['id']}-{hashlib.sha256(told.encode()).hexdigest()[:12]}"
     shipped, tuned = folder / "shipped", folder / "tuned"
     if not (tuned / WEIGHTS).is_file():
-        if not (shipped / WEIGHTS).is_file():
+        # The attention is written last.
+        if not (shipped / ATTENTION).is_file():
             export_transformers(shipped, model)
+            _keep_attention(model, shipped)
         tune_encoder(shipped, shown, codebook, tuned, options, load_model(model).heads)
-    return tuned
+    return shipped, tuned
 
 
 def _keep_attention(model: Path, folder: Path) -> None:
@@ -228,6 +270,13 @@ def main() -> None:
     parser.add_argument("--card", type=Path, help="the card's frame (default: models/MODEL.md)")
     part = parser.add_mutually_exclusive_group()
     part.add_argument("--tune-on", action="store_true", help="tune the encoder of the model folder on, not the base")
+    parser.add_argument(
+        "--known",
+        type=Path,
+        action="append",
+        default=[],
+        help="with --tune-on: a file of the corpus that the encoder was tuned on before (texts are known by their id)",
+    )
     part.add_argument("--heads-only", action="store_true", help="keep the encoder of the model folder as it is")
     part.add_argument("--card-only", action="store_true", help="fit nothing, put the measured scores into the card")
     options = parser.parse_args()
@@ -235,11 +284,15 @@ def main() -> None:
     work = options.work or Path("build") / options.model
     card = options.card or Path("models") / f"{options.model}.md"
     recipe = RECIPES[options.model]
+    if options.known and not options.tune_on:
+        parser.error("--known goes with --tune-on")
     if options.card_only:
         renew_card(output, card, recipe)
         return
     start = Start.HEADS if options.heads_only else Start.ENCODER if options.tune_on else Start.BASE
-    print(build(options.corpus, output, work, card, recipe, FITTING, start))
+    codebook = corpus_codebook(options.corpus)
+    seen = {example.id for file in options.known for example in load_examples(file, codebook)}
+    print(build(options.corpus, output, work, card, recipe, FITTING, start, seen))
 
 
 if __name__ == "__main__":

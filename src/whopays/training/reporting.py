@@ -68,12 +68,14 @@ def model_card(
     data = "\n".join(f"- `{file}`, SHA-256 {digest}…" for file, digest in settings["data"].items())
     parts = settings["calibration_texts"]
     unseen = f"{parts} texts kept from the fit" if parts else f"{settings['folds']}-fold out-of-fold scores"
+    tuned = settings.get("tuned_on")
+    history = f"\n\n{_history(tuned)}" if tuned else ""
     gate = settings["gate"]
     told = (
-        f"lets {gate['passed']:.0%} of their sentences pass, {gate['labelled_passed']:.1%} of those with a label, and "
-        f"{gate['found_passed']:.1%} of those in which the heads rightly find one"
+        f"The gate lets {gate['passed']:.0%} of their sentences pass, {gate['labelled_passed']:.1%} of those with a label, and "
+        f"{gate['found_passed']:.1%} of those in which the heads rightly find one."
         if gate
-        else "is open: too few sentences in which the heads find a label to fit one"
+        else "The gate is open: too few sentences in which the heads find a label to fit one."
     )
     return f"""# {name}
 
@@ -84,7 +86,7 @@ Data: {len(examples)} texts, {free} of them without any claim, {settings["senten
 {data}
 
 Settings: logistic regression on sentence vectors (C = {settings["sentence_c"]}) and on token vectors inside labelled
-sentences (C = {settings["token_c"]}), Platt scaling and thresholds on {unseen}, seed {settings["seed"]}. The gate {told}.
+sentences (C = {settings["token_c"]}), Platt scaling and thresholds on {unseen}, seed {settings["seed"]}. {told}{history}
 
 The figures below are for sentences of the same unseen texts, on which the thresholds were chosen: an upper bound, not a test.
 
@@ -92,6 +94,15 @@ The figures below are for sentences of the same unseen texts, on which the thres
 |---|---|---|---|---|---|
 {rows}
 """
+
+
+def _history(tuned: Mapping[str, Any]) -> str:
+    """How an encoder that was tuned on came about; the keys are those of `train`."""
+    told = f"The encoder was last tuned on from that of `{tuned['from']}`, on {tuned['texts']} texts"
+    if "retold_known" in tuned:
+        again, known = tuned["retold_known_shown"], tuned["retold_known"]
+        told += f"; of {known} retold ones that it had been tuned on before, {again} were shown again"
+    return f"{told}. It stands at {tuned['share']:.0%} of the way from that one to the one tuned on."
 
 
 def validation_section(unseen: Evaluation, settings: Mapping[str, Any]) -> str:

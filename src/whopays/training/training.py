@@ -8,6 +8,7 @@ from collections import Counter
 from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
+from typing import Any
 
 import numpy as np
 from safetensors.numpy import load_file
@@ -46,6 +47,7 @@ def train(
     attention: Path | None = None,
     cross_validation: bool = False,
     held_out: str | Path | None = None,
+    tuned_on: Mapping[str, Any] | None = None,
 ) -> str:
     """Fit heads on a frozen encoder and write a model folder; returns a report for people.
 
@@ -55,8 +57,11 @@ def train(
     ``attention``: the file that `tune_encoder` left beside the encoder (default: learnt from the evidence, `evidence_attention`).
     ``cross_validation``: also score the fit on texts that it has not seen (`cross_validate`), in five times the time; the
     scores go into the report, the card and the manifest. ``held_out``: a file of labelled texts that the finished model is
-    scored on, likewise. The same input gives the same bytes. Raises `UsageError` if the corpus is empty or too small or a
-    held-out text is in it, `RecordError` for a broken line, `CodebookError` and `ModelError` for the files they name.
+    scored on, likewise. ``tuned_on``: what manifest and card are to say of an encoder that was tuned on: ``from``, a model's id,
+    ``share``, how far from that one's encoder to the tuned one, ``texts``, how many it was shown, and, if it is known,
+    ``retold_known`` and ``retold_known_shown``, how many retold ones it knew and was shown again.
+    The same input gives the same bytes. Raises `UsageError` if the corpus is empty or too small or a held-out text is in it,
+    `RecordError` for a broken line, `CodebookError` and `ModelError` for the files they name.
     """
     options = options or FitOptions()
     codebook = Codebook.load(codebook_path)
@@ -84,6 +89,8 @@ def train(
         "token_c": options.token_c,
         "seed": options.seed,
     }
+    if tuned_on is not None:
+        settings["tuned_on"] = dict(tuned_on)
     unseen = None
     if cross_validation:
         unseen = cross_validate(examples, sentences, codebook, model, options, calibration, counts, given)
