@@ -477,6 +477,14 @@ def test_a_base_of_another_architecture_or_without_a_file_is_refused(tmp_path):
         check_base(tmp_path)
 
 
+@pytest.mark.filterwarnings("ignore")
+def test_a_base_is_not_taken_for_another_architecture_when_something_else_fails(tiny_base):
+    from whopays.training.bases import load_encoder
+
+    with pytest.raises(TypeError, match="no_such_option"):
+        load_encoder(tiny_base, no_such_option=1)
+
+
 def test_a_base_encoder_that_is_not_installed_is_asked_for_by_package_and_extra(tmp_path, monkeypatch):
     from importlib.metadata import PackageNotFoundError
 

@@ -82,6 +82,8 @@ def load_encoder(folder: Path, **options: Any) -> Any:
             **options,
         )
     except TypeError as error:
+        if "add_pooling_layer" not in str(error):
+            raise
         kind = json.loads((folder / "config.json").read_text(encoding="utf-8")).get("model_type")
         raise UsageError(f"{folder}: found a model of the type {kind}, expected a BERT, MPNet or RoBERTa.") from error
     finally:
