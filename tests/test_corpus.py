@@ -24,7 +24,7 @@ from whopays.errors import CodebookError, MarkupError, UsageError
 CORPUS = Path(__file__).parents[1] / "corpus"
 CODEBOOK = corpus_codebook(CORPUS)
 HELD_OUT = {"heldout", "contrast-heldout", "retold-heldout", "retold-contrast-heldout"}
-SPLITS = {"seed", "train", "statements", "contrast", "retold", *HELD_OUT}
+SPLITS = {"seed", "train", "statements", "contrast", "retold", "fresh", *HELD_OUT}
 # A passage that breaks no rule: 30 words, and a word of its own in each stretch of eight.
 FILLER = (
     "the {0} of the {0} and the {0} is in a {0} that was with the {0} and on the {0} for all of the {0} there is no {0}"
@@ -216,6 +216,20 @@ def test_a_corpus_that_keeps_the_rules_has_no_problems(tmp_path: Path) -> None:
     assert problems == []
     assert re.search(r"(?m)^train +3 +2 +1 +1 ", table)
     assert "contrast: 0 whole documents, 1 pairs, 1 registers, 1 countries or bodies, 1999 to 1999" in table
+
+
+def test_of_many_registers_the_commonest_are_named_and_the_rest_counted(tmp_path: Path) -> None:
+    words = [f"{first}{second}" for first in "abcdefghijk" for second in "lmnopqrstu"]
+    folder = make_corpus(
+        tmp_path,
+        train="".join(
+            passage(f"{word}-1", attributes=f"country=GB year=1999 level=degree register={word}") for word in words
+        )
+        + passage("kz", attributes=f"country=GB year=1999 level=degree register={words[-1]}"),
+    )
+    table, _ = check_corpus(folder)
+    assert f"{len(words)} registers" in table
+    assert f"{words[-1]} 2, and 10 more with 10 texts" in table
 
 
 def test_a_corpus_without_any_claim_or_passage_is_counted_too(tmp_path: Path) -> None:

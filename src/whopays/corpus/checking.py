@@ -26,6 +26,7 @@ LONGEST_MEDIAN_SPAN = 15
 BALANCED_FROM = 100
 FEWEST_REGISTERS = 20
 LARGEST_REGISTER_SHARE = 0.2
+NAMED_REGISTERS = 100
 _REQUIRED = ("register", "country", "year", "level", "author")
 
 
@@ -176,6 +177,14 @@ def _table(splits: Mapping[str, Sequence[Example]], codebook: Codebook) -> str:
             f"{split}: {sum(is_document(e) for e in examples)} whole documents, {pairs} pairs, "
             f"{len(kinds['register'])} registers, {len(kinds['country'])} countries or bodies, {years[0]} to {years[-1]}, "
             f"median span {median(spans or [0])} words",
-            "  " + ", ".join(f"{name} {count}" for name, count in sorted(kinds["register"].items())),
+            "  " + _named(kinds["register"]),
         ]
     return "\n".join(lines)
+
+
+def _named(registers: Counter[str]) -> str:
+    # Authors of retold text name a register for nearly every page: a list of all would hide the others.
+    shown = dict(registers.most_common(NAMED_REGISTERS))
+    told = ", ".join(f"{name} {count}" for name, count in sorted(shown.items()))
+    rest = len(registers) - len(shown)
+    return f"{told}, and {rest} more with {registers.total() - sum(shown.values())} texts" if rest else told
