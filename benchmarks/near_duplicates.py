@@ -3,8 +3,8 @@
     python benchmarks/near_duplicates.py [--limit 0.96] [--held-out-limit 0.87]
 
 Embeds every passage with all-MiniLM-L6-v2 as published (the package in the `train` extra) and prints the closest pairs, and
-the closest of a held-out passage and another one. Exit status 1 if two passages that are no minimal pair reach their limit, which
-is lower between held-out and other text: there two authors who met the same page would make a test of memory.
+the closest of passages of two kinds: held out, fresh, and learnt from. Exit status 1 if two passages that are no minimal pair
+reach their limit, which is lower between kinds: there two authors who met the same page would make a test of memory.
 
 Candidates are found with the same encoder in 8 bits, which is several times as fast; those that could be the closest are compared
 in single precision. If one of these turns out to be further off than was allowed for, all are compared so.
@@ -56,19 +56,23 @@ def main() -> int:
     texts = [e.text for _, e in rows]
     vectors = embed_quickly(texts)
     units = numbered([e.attributes.get("pair") or e.id for _, e in rows])
-    held_out = np.array([split.endswith("heldout") for split, _ in rows])
+    kinds = numbered([_kind(split) for split, _ in rows])
     closest = exact(closest_pairs(vectors, units, CANDIDATES), texts, max(options.show, 1))
-    across = exact(closest_pairs(vectors, units, CANDIDATES, across=held_out), texts, 1)
+    across = exact(closest_pairs(vectors, units, CANDIDATES, across=kinds), texts, 1)
     if closest is None or across is None:
         print("8-bit vectors are off by more than allowed for; comparing all in single precision")
         vectors = embed(texts)
         closest = closest_pairs(vectors, units, max(options.show, 1))
-        across = closest_pairs(vectors, units, 1, across=held_out)
+        across = closest_pairs(vectors, units, 1, across=kinds)
     for similarity, i, j in closest[: options.show] + across:
         print(f"{similarity:.3f}  {rows[i][0]} {rows[i][1].id}  ~  {rows[j][0]} {rows[j][1].id}")
     highest, apart = (pairs[0][0] if pairs else 0.0 for pairs in (closest, across))
-    print(f"highest similarity: {highest:.3f}; between held-out and other text: {apart:.3f}")
+    print(f"highest similarity: {highest:.3f}; between held-out, fresh and other text: {apart:.3f}")
     return int(highest >= options.limit or apart >= options.held_out_limit)
+
+
+def _kind(split: str) -> str:
+    return "held out" if split.endswith("heldout") else "fresh" if split == "fresh" else "learnt"
 
 
 def numbered(names: list[str]) -> Ints:
@@ -76,11 +80,11 @@ def numbered(names: list[str]) -> Ints:
     return np.unique(names, return_inverse=True)[1].astype(np.int64)
 
 
-def closest_pairs(vectors: Floats, units: Ints, count: int, across: npt.NDArray[np.bool_] | None = None) -> list[Pair]:
+def closest_pairs(vectors: Floats, units: Ints, count: int, across: Ints | None = None) -> list[Pair]:
     """The ``count`` pairs of rows with the highest cosine similarity: (similarity, row, later row), the most similar first.
 
     vectors: unit vectors (rows, width). units: (rows,); two rows of the same unit, such as a minimal pair, are no pair here.
-    across: (rows,); only pairs of which it holds for one row and not for the other. Works block by block: the memory
+    across: (rows,); only pairs of rows of which it differs. Works block by block: the memory
     grows with the rows, not with their square. Fewer pairs come back if there are not so many.
     """
     found: list[Pair] = []

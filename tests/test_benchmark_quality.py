@@ -1,18 +1,45 @@
-"""`benchmarks/quality.py`: what it counts as a pair."""
+"""`benchmarks/quality.py`: on which texts it says what."""
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import quality
+import whopays
+from whopays.corpus.checking import load_corpus
+from whopays.corpus.compiling import corpus_codebook
 from whopays.corpus.markup import Example
 from whopays.text import Span
 
-TEXT = "She pays."
-CLAIM = (Span(0, 9, "learner:bears", TEXT),)
+CORPUS = Path(__file__).parents[1] / "corpus"
+TEXT = "Students now pay $5,500 a year."
+CLAIM = (Span(0, len(TEXT), "learner:bears", TEXT),)
+PAIR = [Example("a", TEXT, CLAIM, {"pair": "a"}), Example("b", "A museum.", (), {"pair": "a", "change": "object"})]
 
 
-def test_a_pair_of_which_a_set_holds_one_member_alone_is_not_counted_as_right_or_wrong():
-    members = [Example("a", TEXT, CLAIM, {"pair": "a"}), Example("b", TEXT, (), {"pair": "a"})]
+def test_a_pair_of_which_a_set_holds_one_member_alone_is_not_counted_as_right_or_wrong() -> None:
     alone = Example("c", TEXT, CLAIM, {"pair": "c"})
     assert quality._pairs([alone], [CLAIM]) == ""
-    assert quality._pairs([*members, alone], [CLAIM, (), ()]).startswith("Both members right: 1.00 ")
-    assert quality._pairs([*members, alone], [CLAIM, CLAIM, CLAIM]).startswith("Both members right: 0.00 ")
+    assert quality._pairs([*PAIR, alone], [CLAIM, (), ()]).startswith("Both members right: 1.00 ")
+    assert quality._pairs([*PAIR, alone], [CLAIM, CLAIM, CLAIM]).startswith("Both members right: 0.00 ")
+
+
+def test_fresh_passages_hold_no_twin_and_fresh_pairs_both_members() -> None:
+    sets = quality.gold_sets(load_corpus(CORPUS, corpus_codebook(CORPUS)))
+    passages, pairs = sets["fresh retold passages"], sets["fresh retold pairs"]
+    assert not any(example.attributes.get("change") for example in passages)
+    members = [example.attributes["pair"] for example in pairs]
+    assert {members.count(pair) for pair in members} == {2}
+    assert sum(bool(example.attributes.get("change")) for example in pairs) == len(pairs) // 2
+
+
+def test_faithfulness_and_calibration_are_left_out_for_many_texts(monkeypatch) -> None:
+    tagger = whopays.load("small")
+    told = quality.table("few", PAIR, tagger)
+    assert "Faithfulness of 1 tags" in told
+    assert "| ECE of sentences |" in told
+    monkeypatch.setattr(quality, "MOST_IN_DETAIL", 1)
+    told = quality.table("many", PAIR, tagger)
+    assert "Faithfulness and calibration are left out" in told
+    assert "ECE" not in told
+    assert "| learner:bears | 1.00 | 1.00 |" in told

@@ -220,16 +220,15 @@ def test_a_corpus_that_keeps_the_rules_has_no_problems(tmp_path: Path) -> None:
 
 def test_of_many_registers_the_commonest_are_named_and_the_rest_counted(tmp_path: Path) -> None:
     words = [f"{first}{second}" for first in "abcdefghijk" for second in "lmnopqrstu"]
-    folder = make_corpus(
-        tmp_path,
-        train="".join(
-            passage(f"{word}-1", attributes=f"country=GB year=1999 level=degree register={word}") for word in words
-        )
-        + passage("kz", attributes=f"country=GB year=1999 level=degree register={words[-1]}"),
-    )
-    table, _ = check_corpus(folder)
-    assert f"{len(words)} registers" in table
-    assert f"{words[-1]} 2, and 10 more with 10 texts" in table
+    attributes = "country=GB year=1999 level=degree register="
+    texts = [passage(f"{word}-1", attributes=attributes + word) for word in words]
+    for some, told in ((words, ", jt 1, ku 2, and 10 more with 10 texts\n"), (words[:100], ", jt 1, ju 2\n")):
+        folder = tmp_path / str(len(some))
+        folder.mkdir()
+        again = passage("again", attributes=f"{attributes}{some[-1]}")
+        table, _ = check_corpus(make_corpus(folder, train="".join(texts[: len(some)]) + again))
+        assert f"{len(some)} registers" in table
+        assert f"{table}\n".endswith(told)
 
 
 def test_a_corpus_without_any_claim_or_passage_is_counted_too(tmp_path: Path) -> None:

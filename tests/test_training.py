@@ -389,7 +389,7 @@ def test_encoders_that_do_not_fit_each_other_are_not_blended(tmp_path):
         blend_encoder(tmp_path / "base", tmp_path / "tuned", 1.5, tmp_path / "blend")
 
 
-def test_no_held_out_text_and_no_seed_reaches_the_encoder():
+def test_no_held_out_or_fresh_text_and_no_seed_reaches_the_encoder():
     assert TUNED_ON == ("train", "statements", "contrast", "retold")
     assert not any("heldout" in name or name == "seed" for name in TUNED_ON)
 
@@ -464,17 +464,20 @@ def test_a_base_without_some_of_its_weights_is_refused(changed_base, value):
 
 @pytest.mark.filterwarnings("ignore")
 def test_a_base_of_another_architecture_or_without_a_file_is_refused(tmp_path):
-    from transformers import DistilBertConfig, DistilBertModel
+    from transformers import DistilBertConfig, DistilBertModel, FNetConfig, FNetModel
 
     from whopays.training.bases import check_base, load_encoder
 
-    DistilBertModel(DistilBertConfig(vocab_size=9, dim=8, hidden_dim=8, n_heads=2, n_layers=1)).save_pretrained(
-        tmp_path
-    )
-    with pytest.raises(UsageError, match="found a model of the type distilbert, expected a BERT"):
-        load_encoder(tmp_path, attention_probs_dropout_prob=0.0)
+    for model in (
+        DistilBertModel(DistilBertConfig(vocab_size=9, dim=8, hidden_dim=8, n_heads=2, n_layers=1)),
+        FNetModel(FNetConfig(vocab_size=9, hidden_size=8, intermediate_size=8, num_hidden_layers=1)),
+    ):
+        kind = model.config.model_type
+        model.save_pretrained(tmp_path / kind)
+        with pytest.raises(UsageError, match=f"found a model of the type {kind}, expected a BERT"):
+            load_encoder(tmp_path / kind, attention_probs_dropout_prob=0.0)
     with pytest.raises(UsageError, match=r"tokenizer\.json is missing"):
-        check_base(tmp_path)
+        check_base(tmp_path / kind)
 
 
 @pytest.mark.filterwarnings("ignore")

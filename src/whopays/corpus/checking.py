@@ -183,8 +183,8 @@ def _table(splits: Mapping[str, Sequence[Example]], codebook: Codebook) -> str:
 
 
 def _named(registers: Counter[str]) -> str:
-    # Authors of retold text name a register for nearly every page: a list of all would hide the others.
-    shown = dict(registers.most_common(NAMED_REGISTERS))
+    # Authors of retold text name one for nearly every page: a thousand names would bury the other lines.
+    shown = dict(sorted(registers.items(), key=lambda item: (-item[1], item[0]))[:NAMED_REGISTERS])
     told = ", ".join(f"{name} {count}" for name, count in sorted(shown.items()))
     rest = len(registers) - len(shown)
     return f"{told}, and {rest} more with {registers.total() - sum(shown.values())} texts" if rest else told

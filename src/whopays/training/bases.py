@@ -82,7 +82,8 @@ def load_encoder(folder: Path, **options: Any) -> Any:
             **options,
         )
     except TypeError as error:
-        if "add_pooling_layer" not in str(error):
+        # Options that BERT's relatives take; any other is a fault of whoever asked.
+        if not any(option in str(error) for option in ("add_pooling_layer", "attention_probs_dropout_prob")):
             raise
         kind = json.loads((folder / "config.json").read_text(encoding="utf-8")).get("model_type")
         raise UsageError(f"{folder}: found a model of the type {kind}, expected a BERT, MPNet or RoBERTa.") from error
