@@ -317,7 +317,8 @@ def test_a_run_that_began_on_this_machine_goes_on_on_a_cluster(
 def test_ctrl_c_leaves_no_process_on_the_cluster(cluster: Cluster, tmp_path: Path) -> None:
     long = tmp_path / "long"
     long.mkdir()
-    for number in range(40):  # an idle machine must not be done before the signal comes
+    # An idle machine must not be done before the signal comes, nor while a starved process delays looking at all of them.
+    for number in range(160):
         (long / f"{number}.txt").write_text(f"Report {number}.\n\n{CLAIM} {SHIFT}\n\n" * 80, encoding="utf-8")
     process = start(long, tmp_path / "run", "--engine", "ray", address=cluster.address)
     try:
