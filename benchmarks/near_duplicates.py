@@ -84,8 +84,8 @@ def closest_pairs(vectors: Floats, units: Ints, count: int, across: Ints | None 
     """The ``count`` pairs of rows with the highest cosine similarity: (similarity, row, later row), the most similar first.
 
     vectors: unit vectors (rows, width). units: (rows,); two rows of the same unit, such as a minimal pair, are no pair here.
-    across: (rows,); only pairs of rows of which it differs. Works block by block: the memory
-    grows with the rows, not with their square. Fewer pairs come back if there are not so many.
+    across: (rows,); only pairs of rows of which it differs. Works block by block: the memory grows with the rows, not with
+    their square. Fewer pairs come back if there are not so many.
     """
     found: list[Pair] = []
     for first in range(0, len(vectors), BLOCK):

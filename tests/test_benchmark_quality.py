@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from pathlib import Path
 
 import quality
@@ -28,8 +29,8 @@ def test_fresh_passages_hold_no_twin_and_fresh_pairs_both_members() -> None:
     sets = quality.gold_sets(load_corpus(CORPUS, corpus_codebook(CORPUS)))
     passages, pairs = sets["fresh retold passages"], sets["fresh retold pairs"]
     assert not any(example.attributes.get("change") for example in passages)
-    members = [example.attributes["pair"] for example in pairs]
-    assert {members.count(pair) for pair in members} == {2}
+    members = Counter(example.attributes["pair"] for example in pairs)
+    assert set(members.values()) == {2}
     assert sum(bool(example.attributes.get("change")) for example in pairs) == len(pairs) // 2
 
 
