@@ -16,14 +16,17 @@ from transformers import AutoModelForTokenClassification, AutoTokenizer, pipelin
 
 import whopays.integrations.transformers
 from whopays.cli import main
+from whopays.corpus.records import load_examples
 from whopays.errors import ModelError, UsageError
 from whopays.integrations.transformers import ClaimTaggingPipeline, _rounded
 from whopays.model.encoder import Encoder
 from whopays.result import Result
 from whopays.tagger import Tagger, model_folder
-from whopays.training.float_export import OUTSIDE, _weights
+from whopays.training.float_export import OUTSIDE, _weights, export_transformers
 
 pytestmark = pytest.mark.slow
+
+HELD_OUT = Path(__file__).parents[1] / "corpus" / "data" / "heldout.jsonl"
 
 TEXTS = [
     "😀 Students now pay $5,500 a year.\r\n\r\nFirms pass the cost on to work\u00aders, e\u0301tudiants too.",
@@ -89,6 +92,28 @@ def test_scores_are_those_of_the_same_weights_in_onnx_runtime(
         assert [(s["label"], s["start"], s["end"]) for s in found["spans"]] == [
             (s.label, s.start, s.end) for s in expected.spans
         ]
+
+
+def test_an_export_with_a_graph_gives_the_same_scores_in_both_runtimes(tmp_path: Path) -> None:
+    both = tmp_path / "both"
+    assert main(["export-transformers", str(both), "--model", "small", "--onnx"]) == 0
+    tagger = whopays.load(both)
+    passages = [example.text for example in load_examples(HELD_OUT, tagger.codebook) if len(example.text) < 2000]
+    texts = [*TEXTS, *passages[::40]]
+    made = pipeline("claim-tagging", model=str(both), activations="float")
+    results = [Result.from_dict(found) for found in made(texts)]
+    assert sum(len(result.labels) for result in results) > 5
+    for found, expected in zip(results, tagger.tag_all(texts), strict=True):
+        assert found.scores == pytest.approx(expected.scores, abs=1e-3)
+        assert (found.labels, found.spans) == (expected.labels, expected.spans)
+        assert found.model == expected.model
+
+
+def test_a_model_is_not_exported_onto_itself(folder: Path) -> None:
+    before = {file.name: file.read_bytes() for file in folder.iterdir()}
+    with pytest.raises(UsageError, match="holds the model that is to be exported"):
+        export_transformers(folder, folder)
+    assert {file.name: file.read_bytes() for file in folder.iterdir()} == before
 
 
 def test_rounding_between_the_layers_comes_close_to_the_tagger(folder: Path, tagger: Tagger) -> None:

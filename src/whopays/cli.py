@@ -103,6 +103,9 @@ def build_parser() -> argparse.ArgumentParser:
     export = commands.add_parser("export-transformers", help="write a model as a folder that transformers loads")
     export.add_argument("folder", metavar="FOLDER", help="the folder to write")
     export.add_argument("--model", default="default", metavar="NAME", help="default, small, or a model folder")
+    export.add_argument(
+        "--onnx", action="store_true", help="write the encoder for ONNX Runtime too, so that whopays loads the folder"
+    )
     export.set_defaults(run=_export)
 
     corpus = commands.add_parser("corpus", help="compile and check a corpus of marked passages")
@@ -269,7 +272,7 @@ def _train(options: argparse.Namespace) -> int:
 def _export(options: argparse.Namespace) -> int:
     from whopays.training.float_export import export_transformers
 
-    print(export_transformers(options.folder, options.model))
+    print(export_transformers(options.folder, options.model, options.onnx))
     return OK
 
 

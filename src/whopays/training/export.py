@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tempfile
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -26,11 +27,27 @@ def export_encoder(base: Path, output: Path) -> None:
     check_base(base)
     try:
         import onnx
-        import torch
+        import torch  # noqa: F401
         import transformers  # noqa: F401
         from tokenizers import Tokenizer
     except ImportError as error:
         raise UsageError(f"exporting an encoder needs {error.name}; install whopays with its `train` extra.") from None
+
+    output.mkdir(parents=True, exist_ok=True)
+    tokenizer = Tokenizer.from_file(str(base / "tokenizer.json"))
+    tokenizer.no_padding()
+    tokenizer.no_truncation()
+    with tempfile.TemporaryDirectory() as scratch:
+        full, small = Path(scratch) / "full.onnx", Path(scratch) / "small.onnx"
+        write_graph(base, full)
+        quantize(full, small, [tokenizer.encode(text).ids for text in PROBE])
+        _store(onnx.load(small), output)
+    _save_tokenizer(base, output)
+
+
+def write_graph(base: Path, path: Path) -> None:
+    """Write the transformer in ``base`` as an ONNX graph of floats; inputs and output as of `export_encoder`. Needs the extra."""
+    import torch
 
     class Export(torch.nn.Module):
         # Named inputs: transformers 5 models take keyword arguments that the tracer does not pass on.
@@ -42,26 +59,20 @@ def export_encoder(base: Path, output: Path) -> None:
             states: torch.Tensor = self.encoder(input_ids=input_ids, attention_mask=attention_mask).last_hidden_state
             return states
 
-    output.mkdir(parents=True, exist_ok=True)
     ids = torch.ones((1, 12), dtype=torch.int64)
-    tokenizer = Tokenizer.from_file(str(base / "tokenizer.json"))
-    tokenizer.no_padding()
-    tokenizer.no_truncation()
-    with tempfile.TemporaryDirectory() as scratch, torch.no_grad():
-        full, small = Path(scratch) / "full.onnx", Path(scratch) / "small.onnx"
+    with torch.no_grad(), warnings.catch_warnings():
+        # The exporter warns that a newer one exists, and of indices that could be negative; those of positions are not.
+        warnings.simplefilter("ignore")
         torch.onnx.export(
             Export(),
             (ids, torch.ones_like(ids)),
-            str(full),
+            str(path),
             input_names=["input_ids", "attention_mask"],
             output_names=["states"],
             dynamic_axes={"input_ids": {1: "tokens"}, "attention_mask": {1: "tokens"}, "states": {1: "tokens"}},
             opset_version=17,
             dynamo=False,
         )
-        quantize(full, small, [tokenizer.encode(text).ids for text in PROBE])
-        _store(onnx.load(small), output)
-    _save_tokenizer(base, output)
 
 
 def _save_tokenizer(base: Path, output: Path) -> None:

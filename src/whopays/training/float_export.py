@@ -18,22 +18,27 @@ import numpy.typing as npt
 from whopays.errors import UsageError
 from whopays.model.folder import TRANSFORMERS_FILES, Model, Parts, load_model, save_model
 from whopays.tagger import folder_of
+from whopays.training.export import write_graph
 
 Floats = npt.NDArray[np.float32]
 #: The class of tokens that carry no evidence, in the stock token classifier.
 OUTSIDE = "O"
+#: The encoder for ONNX Runtime, where one is written.
+GRAPH = "encoder.onnx"
 _EMBEDDINGS = ("word_embeddings", "position_embeddings", "token_type_embeddings", "relative_attention_bias")
 # By how much a token's vector may differ from the one of ONNX Runtime, which also rounds the numbers between the layers.
 _ALIKE = 0.95
 _PROBE = "The levy falls on every employer, and the state no longer pays for the courses that learners take."
 
 
-def export_transformers(folder: str | Path, model: str | Path = "default") -> str:
+def export_transformers(folder: str | Path, model: str | Path = "default", graph: bool = False) -> str:
     """Write a model as a transformers folder: config, safetensors, tokenizer, card, and whopays' own heads; returns its id.
 
-    ``model``: a model that comes with whopays, by name, or a model folder. The same model gives the same bytes.
-    Raises `UsageError` if the `train` extra is missing or the encoder is neither a BERT nor an MPNet, `ModelError` if the model
-    folder cannot be used.
+    ``model``: a model that comes with whopays, by name, or a model folder. ``graph``: write the encoder as ``encoder.onnx`` too,
+    in floats, so that `whopays.load` reads the folder as well, without torch, and gives the scores that transformers gives.
+    The same model gives the same bytes.
+    Raises `UsageError` if the `train` extra is missing, if the encoder is neither a BERT nor an MPNet, or if ``folder`` is the
+    model's own; `ModelError` if the model folder cannot be used.
     """
     try:
         import onnx
@@ -45,15 +50,17 @@ def export_transformers(folder: str | Path, model: str | Path = "default") -> st
         ) from None
 
     source = folder_of(model)
-    loaded = load_model(source)
     output = Path(folder)
+    if output.resolve() == source.resolve():
+        raise UsageError(f"{output}: holds the model that is to be exported; give another folder.")
+    loaded = load_model(source)
     try:
         output.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise UsageError(f"{output}: cannot make this folder ({error.strerror}); give another one.") from None
-    graph = onnx.load(source / "encoder.onnx").graph
-    weights, rounding = _weights(graph)
-    config = _config(graph, weights, source, loaded)
+    bytewise = onnx.load(source / "encoder.onnx").graph
+    weights, rounding = _weights(bytewise)
+    config = _config(bytewise, weights, source, loaded)
     stock = AutoModelForTokenClassification.from_config(config).eval()  # type: ignore[no-untyped-call]
     heads = loaded.heads
     bias = heads.token_bias - heads.token_offset
@@ -72,6 +79,8 @@ def export_transformers(folder: str | Path, model: str | Path = "default") -> st
     # It is made readable to its owner alone.
     (output / "model.safetensors").chmod((output / "config.json").stat().st_mode)
     _write_tokenizer(source, output, config)
+    if graph:
+        write_graph(output, output / GRAPH)
     name = f"{loaded.id.rsplit('-', 1)[0]}-float"
     settings = {**loaded.settings, "exported_from": loaded.id, "rounding": rounding}
     return save_model(
@@ -80,8 +89,8 @@ def export_transformers(folder: str | Path, model: str | Path = "default") -> st
         (source / "codebook.toml").read_text(encoding="utf-8"),
         Parts(heads, loaded.gate, loaded.curves),
         settings,
-        _card(loaded, source, config),
-        TRANSFORMERS_FILES,
+        _card(loaded, source, config, graph),
+        (*TRANSFORMERS_FILES, *([GRAPH] if graph else [])),
     )
 
 
@@ -221,8 +230,9 @@ def _front_matter(loaded: Model) -> Iterator[str]:
     yield "---"
 
 
-def _card(loaded: Model, source: Path, config: Any) -> str:
+def _card(loaded: Model, source: Path, config: Any, graph: bool) -> str:
     front = "\n".join(_front_matter(loaded))
+    both = f"\n`whopays.load` reads this folder too, by {GRAPH}: the same scores, without torch.\n" if graph else ""
     own = (source / "README.md").read_text(encoding="utf-8") if (source / "README.md").is_file() else ""
     return f"""{front}
 # {loaded.codebook.title}: {loaded.id}, for transformers
@@ -241,7 +251,7 @@ tag("Firms no longer pay for training.")["labels"]
 gives whopays' labels, scores and spans. `AutoModelForTokenClassification` loads the evidence heads alone: class 0, "{OUTSIDE}",
 has the score 0, and a token whose score for a label is above it is evidence of that label **if its sentence carries the label**,
 which these classes cannot tell. A token can be evidence of several labels: read the scores one by one, without a softmax.
-
+{both}
 What follows is the card of the model that this one was exported from.
 
 {own}"""
