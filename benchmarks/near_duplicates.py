@@ -3,8 +3,8 @@
     python benchmarks/near_duplicates.py [--limit 0.96] [--held-out-limit 0.87]
 
 Embeds every passage with all-MiniLM-L6-v2 as published (the package in the `train` extra) and prints the closest pairs, and
-the closest of passages of two kinds: held out, fresh, and learnt from. Exit status 1 if two passages that are no minimal pair
-reach their limit, which is lower between kinds: there two authors who met the same page would make a test of memory.
+the closest of passages of two kinds: held out, fresh, dense, and learnt from. Exit status 1 if two passages that are no minimal
+pair reach their limit, which is lower between kinds: there two authors who met the same page would make a test of memory.
 
 Candidates are found with the same encoder in 8 bits, which is several times as fast; those that could be the closest are compared
 in single precision. If one of these turns out to be further off than was allowed for, all are compared so.
@@ -67,12 +67,12 @@ def main() -> int:
     for similarity, i, j in closest[: options.show] + across:
         print(f"{similarity:.3f}  {rows[i][0]} {rows[i][1].id}  ~  {rows[j][0]} {rows[j][1].id}")
     highest, apart = (pairs[0][0] if pairs else 0.0 for pairs in (closest, across))
-    print(f"highest similarity: {highest:.3f}; between held-out, fresh and other text: {apart:.3f}")
+    print(f"highest similarity: {highest:.3f}; between held-out, fresh, dense and other text: {apart:.3f}")
     return int(highest >= options.limit or apart >= options.held_out_limit)
 
 
 def _kind(split: str) -> str:
-    return "held out" if split.endswith("heldout") else "fresh" if split == "fresh" else "learnt"
+    return "held out" if split.endswith("heldout") else split if split in ("fresh", "dense") else "learnt"
 
 
 def numbered(names: list[str]) -> Ints:

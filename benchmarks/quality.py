@@ -57,7 +57,7 @@ def main() -> None:
 
 def gold_sets(splits: Mapping[str, Sequence[Example]]) -> dict[str, Sequence[Example]]:
     """The corpus' texts from which no model has learnt, by title."""
-    held_out, fresh = splits["heldout"], splits["fresh"]
+    held_out, fresh, dense = (splits[name] for name in ("heldout", "fresh", "dense"))
     return {
         "held-out passages": [example for example in held_out if not is_document(example)],
         "held-out documents": [example for example in held_out if is_document(example)],
@@ -66,6 +66,8 @@ def gold_sets(splits: Mapping[str, Sequence[Example]]) -> dict[str, Sequence[Exa
         "held-out retold pairs": splits["retold-contrast-heldout"],
         "fresh retold passages": [example for example in fresh if not example.attributes.get("change")],
         "fresh retold pairs": [example for example in fresh if example.attributes.get("pair")],
+        "dense passages": [example for example in dense if not example.attributes.get("change")],
+        "dense pairs": [example for example in dense if example.attributes.get("pair")],
     }
 
 

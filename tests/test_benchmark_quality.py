@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections import Counter
 from pathlib import Path
 
+import pytest
+
 import quality
 import whopays
 from whopays.corpus.checking import load_corpus
@@ -25,9 +27,10 @@ def test_a_pair_of_which_a_set_holds_one_member_alone_is_not_counted_as_right_or
     assert quality._pairs([*PAIR, alone], [CLAIM, CLAIM, CLAIM]).startswith("Both members right: 0.00 ")
 
 
-def test_fresh_passages_hold_no_twin_and_fresh_pairs_both_members() -> None:
+@pytest.mark.parametrize("kind", ["fresh retold", "dense"])
+def test_passages_not_learnt_from_hold_no_twin_and_their_pairs_both_members(kind: str) -> None:
     sets = quality.gold_sets(load_corpus(CORPUS, corpus_codebook(CORPUS)))
-    passages, pairs = sets["fresh retold passages"], sets["fresh retold pairs"]
+    passages, pairs = sets[f"{kind} passages"], sets[f"{kind} pairs"]
     assert not any(example.attributes.get("change") for example in passages)
     members = Counter(example.attributes["pair"] for example in pairs)
     assert set(members.values()) == {2}

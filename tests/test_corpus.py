@@ -24,7 +24,7 @@ from whopays.errors import CodebookError, MarkupError, UsageError
 CORPUS = Path(__file__).parents[1] / "corpus"
 CODEBOOK = corpus_codebook(CORPUS)
 HELD_OUT = {"heldout", "contrast-heldout", "retold-heldout", "retold-contrast-heldout"}
-SPLITS = {"seed", "train", "statements", "contrast", "retold", "fresh", *HELD_OUT}
+SPLITS = {"seed", "train", "statements", "contrast", "retold", "fresh", "dense", *HELD_OUT}
 # A passage that breaks no rule: 30 words, and a word of its own in each stretch of eight.
 FILLER = (
     "the {0} of the {0} and the {0} is in a {0} that was with the {0} and on the {0} for all of the {0} there is no {0}"
