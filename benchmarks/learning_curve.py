@@ -76,7 +76,7 @@ def _embed(groups: Sequence[Sequence[Example]], codebook: Codebook, base: Path) 
     """For each group of examples: sentence vectors, sentence labels, and the index of each sentence's example."""
     from sentence_transformers import SentenceTransformer
 
-    # Half precision: three times as fast on a recent CPU, and the vectors differ by less than the labels do.
+    # Half precision where it is quicker (three times, with AMX): the vectors differ by less than the labels do.
     model = SentenceTransformer(
         str(base), device="cpu", model_kwargs={"dtype": "bfloat16" if half_precision_is_fast() else "float32"}
     )

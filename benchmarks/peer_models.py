@@ -277,7 +277,7 @@ def tune_by_contrast(
 def load_encoder(folder: Path, threads: int) -> Any:
     """A sentence-transformers folder as an encoder, in half precision where that is faster.
 
-    bfloat16 is several times as fast on recent CPUs, and moves vectors by less than the labels do.
+    With AMX bfloat16 is several times as fast, and moves vectors by less than the labels do.
     """
     import torch
     from sentence_transformers import SentenceTransformer

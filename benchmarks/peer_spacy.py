@@ -44,7 +44,7 @@ class SpacyOptions:
     """Training steps at most, of 100 rising to 1,000 words each, and those after which training stops without gain.
 
     Spans are found only after many steps, so the patience for them is longer than spaCy's default of 1,600. Every ``evaluate``
-    steps are judged by so many sentences of the calibration part, drawn once.
+    steps the model is judged on ``judged_by`` sentences of the calibration part, drawn once.
     """
 
     category_steps: int = 6000

@@ -3,7 +3,7 @@
     python benchmarks/transformers_scores.py
 
 Every seventh of the held-out passages, 60 in all; differences of calibrated document scores over passages and labels: between
-the pipeline and the model that comes with whopays, and, in the last row of each, between the pipeline and the same exported
+the pipeline and the model that comes with whopays, and, in the last row of each model, between the pipeline and the same exported
 folder in `whopays.load`. Needs the `train` extra.
 """
 

@@ -402,6 +402,13 @@ def test_the_search_for_near_duplicates_tells_the_same_from_the_similar() -> Non
     assert vectors[0] @ vectors[2] > benchmark["LIMIT"] > vectors[0] @ vectors[1]
 
 
+def test_what_models_are_tested_on_is_held_apart_from_what_they_learn() -> None:
+    kind = runpy.run_path(str(CORPUS.parent / "benchmarks" / "near_duplicates.py"))["_kind"]
+    assert {kind(split) for split in HELD_OUT} == {"held out"}
+    assert len({kind(split) for split in ("heldout", "fresh", "dense", "retold")}) == 4
+    assert kind("train") == kind("seed") == kind("retold")
+
+
 def test_the_search_for_near_duplicates_finds_what_comparing_each_with_each_finds() -> None:
     benchmark = runpy.run_path(str(CORPUS.parent / "benchmarks" / "near_duplicates.py"))
     random = np.random.default_rng(0)

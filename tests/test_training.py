@@ -389,6 +389,22 @@ def test_encoders_that_do_not_fit_each_other_are_not_blended(tmp_path):
         blend_encoder(tmp_path / "base", tmp_path / "tuned", 1.5, tmp_path / "blend")
 
 
+def test_the_choice_of_precision_is_made_once_and_draws_no_random_number():
+    torch = pytest.importorskip("torch")
+    from whopays.training.finetuning import half_precision_is_fast
+
+    half_precision_is_fast.cache_clear()
+    torch.manual_seed(1)
+    with torch.no_grad():
+        first = half_precision_is_fast()
+    after = torch.rand(3)
+    torch.manual_seed(1)
+    assert torch.equal(after, torch.rand(3))
+    assert isinstance(first, bool)
+    assert half_precision_is_fast() is first
+    assert half_precision_is_fast.cache_info().misses == 1
+
+
 def test_no_held_out_or_fresh_text_and_no_seed_reaches_the_encoder():
     assert TUNED_ON == ("train", "statements", "contrast", "retold")
     assert not any("heldout" in name or name == "seed" for name in TUNED_ON)

@@ -18,7 +18,7 @@ from transformers.pipelines import PIPELINE_REGISTRY
 
 from whopays.errors import ModelError, UsageError
 from whopays.model.encoder import Encoder
-from whopays.model.folder import TRANSFORMERS_FILES, load_model
+from whopays.model.folder import GRAPH, TRANSFORMERS_FILES, load_model
 from whopays.tagger import Tagger
 
 __all__ = ["TASK", "ClaimTaggingPipeline"]
@@ -33,15 +33,17 @@ class ClaimTaggingPipeline(Pipeline):
 
     One text gives one dict, a list a list. Every sentence is read in unpadded windows: results do not depend on ``batch_size``.
 
-    ``activations``: "8-bit" (the default) rounds the numbers between the layers as ONNX Runtime does for `whopays.load`, which
-    comes closest to its scores; "float" leaves the rounding out. Neither repeats them to the last digit: a sum whose last bit
-    differs is rounded another way now and then, and the next layers make that larger.
+    ``activations``: "8-bit" rounds the numbers between the layers as ONNX Runtime does for the 8-bit model that was exported,
+    "float" does not. None, the default, is "float" for a folder that holds the encoder's graph too (``--onnx``): the scores are
+    then those of `whopays.load` on that folder. For others it is "8-bit", which comes nearest to the 8-bit model, but does not
+    repeat it to the last digit: a sum whose last bit differs is rounded another way now and then, and the next layers make that
+    larger.
 
     Raises `ModelError` if the model's folder was not exported by whopays or was changed, `UsageError` for what is no text.
     """
 
-    def __init__(self, *args: Any, activations: str = "8-bit", **kwargs: Any) -> None:
-        if activations not in ACTIVATIONS:
+    def __init__(self, *args: Any, activations: str | None = None, **kwargs: Any) -> None:
+        if activations not in (None, *ACTIVATIONS):
             raise UsageError(f"found activations={activations!r}, expected one of {', '.join(ACTIVATIONS)}.")
         super().__init__(*args, **kwargs)
         folder = Path(self.model.config._name_or_path)
@@ -51,6 +53,7 @@ class ClaimTaggingPipeline(Pipeline):
             )
         stock = self.model.base_model
         model = load_model(folder, files=TRANSFORMERS_FILES, encoder=lambda path: TorchEncoder(path, stock))
+        activations = activations or ("float" if (folder / GRAPH).is_file() else "8-bit")
         self._hooks = _round_inputs(stock, model.settings["rounding"]) if activations == "8-bit" else []
         #: The tagger at work, on the stock model: `tag_all`, `predict_sentences` and the rest.
         self.tagger = Tagger(model, threads=1)

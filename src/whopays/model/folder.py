@@ -29,8 +29,11 @@ from whopays.model.heads import Heads
 from whopays.model.operating import Curves
 
 FORMAT = "whopays-model/2"
-ENCODER_FILES = ("encoder.onnx", "embeddings.bin", "tokenizer.json")
-#: The same of a model that was exported for transformers, which is read by `whopays.integrations.transformers`.
+#: The encoder for ONNX Runtime.
+GRAPH = "encoder.onnx"
+ENCODER_FILES = (GRAPH, "embeddings.bin", "tokenizer.json")
+#: The same of a model that was exported for transformers, which is read by `whopays.integrations.transformers`. Its folder may
+#: hold the graph too: then both read it.
 TRANSFORMERS_FILES = ("config.json", "model.safetensors", "tokenizer.json")
 OPTIONAL_FILES = ("embeddings.bin",)
 _WEIGHTS = ("attention", "sentence_weights", "sentence_bias", "token_weights", "token_bias")
@@ -76,6 +79,10 @@ def load_model(
     if not folder.is_dir():
         raise ModelError(f"{folder}: there is no such model folder; check the path, or give a model's name.")
     manifest = read_manifest(folder)
+    if GRAPH in files and GRAPH not in manifest["files"] and set(TRANSFORMERS_FILES) <= set(manifest["files"]):
+        raise ModelError(
+            f"{folder}: was exported for transformers without {GRAPH}; export it with --onnx, or use pipeline('claim-tagging')."
+        )
     for name in _checked(files):
         expected = manifest["files"].get(name)
         if expected is None and name in OPTIONAL_FILES:

@@ -3,10 +3,11 @@
     python -m whopays.training.build default
     python -m whopays.training.build small
 
-Needs the `train` extra. The same corpus, machine type and number of threads give the same bytes. An interrupted run goes on
-from its last finished epoch (``--work``). For text that came in since a model was built: ``--tune-on`` starts from the encoder
-in the model folder instead of from the base, and shows it the retold text and a third of the rest, in less than half the time
-(of retold text that stands in the files of an earlier corpus, ``--known FILE``, a half);
+Needs the `train` extra. The same corpus, machine type, precision (see `half_precision_is_fast`) and number of threads
+give the same bytes. An interrupted run goes on from its last finished epoch (``--work``). For text that came in since a model
+was built: ``--tune-on`` starts from the encoder in the model folder instead of from the base, and shows it the retold text and
+a third of the rest, in less than half the time (of retold text that stands in the files of an earlier corpus, ``--known FILE``,
+a half);
 ``--heads-only`` keeps that encoder and fits the rest, in minutes and without the extra. ``--card-only`` fits nothing: it puts
 what was measured since the fit (``models/MODEL.scores.md``) into the model's card.
 """

@@ -16,15 +16,13 @@ import numpy as np
 import numpy.typing as npt
 
 from whopays.errors import UsageError
-from whopays.model.folder import TRANSFORMERS_FILES, Model, Parts, load_model, save_model
+from whopays.model.folder import GRAPH, TRANSFORMERS_FILES, Model, Parts, load_model, save_model
 from whopays.tagger import folder_of
 from whopays.training.export import write_graph
 
 Floats = npt.NDArray[np.float32]
 #: The class of tokens that carry no evidence, in the stock token classifier.
 OUTSIDE = "O"
-#: The encoder for ONNX Runtime, where one is written.
-GRAPH = "encoder.onnx"
 _EMBEDDINGS = ("word_embeddings", "position_embeddings", "token_type_embeddings", "relative_attention_bias")
 # By how much a token's vector may differ from the one of ONNX Runtime, which also rounds the numbers between the layers.
 _ALIKE = 0.95
@@ -35,10 +33,10 @@ def export_transformers(folder: str | Path, model: str | Path = "default", graph
     """Write a model as a transformers folder: config, safetensors, tokenizer, card, and whopays' own heads; returns its id.
 
     ``model``: a model that comes with whopays, by name, or a model folder. ``graph``: write the encoder as ``encoder.onnx`` too,
-    in floats, so that `whopays.load` reads the folder as well, without torch, and gives the scores that transformers gives.
+    in floats, so that `whopays.load` reads the folder as well, without torch, and gives the scores that the pipeline gives.
     The same model gives the same bytes.
-    Raises `UsageError` if the `train` extra is missing, if the encoder is neither a BERT nor an MPNet, or if ``folder`` is the
-    model's own; `ModelError` if the model folder cannot be used.
+    Raises `UsageError` if the `train` extra is missing, if the encoder is neither a BERT nor an MPNet, if the model is an export
+    itself, or if ``folder`` is its own; `ModelError` if the model folder cannot be used.
     """
     try:
         import onnx
@@ -54,6 +52,9 @@ def export_transformers(folder: str | Path, model: str | Path = "default", graph
     if output.resolve() == source.resolve():
         raise UsageError(f"{output}: holds the model that is to be exported; give another folder.")
     loaded = load_model(source)
+    if "exported_from" in loaded.settings:
+        made_of = loaded.settings["exported_from"]
+        raise UsageError(f"{source}: is an export itself, of {made_of}; give the folder or the name of that model.")
     try:
         output.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -79,6 +80,7 @@ def export_transformers(folder: str | Path, model: str | Path = "default", graph
     # It is made readable to its owner alone.
     (output / "model.safetensors").chmod((output / "config.json").stat().st_mode)
     _write_tokenizer(source, output, config)
+    (output / GRAPH).unlink(missing_ok=True)
     if graph:
         write_graph(output, output / GRAPH)
     name = f"{loaded.id.rsplit('-', 1)[0]}-float"
