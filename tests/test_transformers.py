@@ -111,9 +111,23 @@ def test_an_export_with_a_graph_gives_the_same_scores_in_both_runtimes(tmp_path:
     with pytest.raises(UsageError, match="is an export itself, of minilm-"):
         export_transformers(tmp_path / "again", both)
     export_transformers(both, "small")
-    with pytest.raises(ModelError, match=r"exported for transformers without encoder\.onnx; export it with --onnx"):
+    with pytest.raises(
+        ModelError, match=r"for transformers without encoder\.onnx; export its model again, with --onnx"
+    ):
         whopays.load(both)
     assert "reads this folder too" not in (both / "README.md").read_text(encoding="utf-8")
+    with pytest.raises(UsageError, match="is an export itself, of minilm-"):
+        export_transformers(tmp_path / "again", both)
+
+
+def test_an_encoder_in_floats_is_no_source_and_another_model_is_not_overwritten(tmp_path: Path) -> None:
+    float_encoder(tmp_path)
+    with pytest.raises(UsageError, match="The model's encoder is in floats; give a model with an 8-bit encoder"):
+        _weights(onnx.load(tmp_path / "encoder.onnx").graph)
+    before = (tmp_path / "encoder.onnx").stat().st_mtime_ns
+    with pytest.raises(UsageError, match="holds an encoder that was not exported for transformers"):
+        export_transformers(tmp_path, "small")
+    assert (tmp_path / "encoder.onnx").stat().st_mtime_ns == before
 
 
 def test_a_model_is_not_exported_onto_itself(tmp_path: Path) -> None:

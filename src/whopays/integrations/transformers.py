@@ -18,7 +18,7 @@ from transformers.pipelines import PIPELINE_REGISTRY
 
 from whopays.errors import ModelError, UsageError
 from whopays.model.encoder import Encoder
-from whopays.model.folder import GRAPH, TRANSFORMERS_FILES, load_model
+from whopays.model.folder import GRAPH, TRANSFORMERS_FILES, load_model, read_manifest
 from whopays.tagger import Tagger
 
 __all__ = ["TASK", "ClaimTaggingPipeline"]
@@ -53,7 +53,7 @@ class ClaimTaggingPipeline(Pipeline):
             )
         stock = self.model.base_model
         model = load_model(folder, files=TRANSFORMERS_FILES, encoder=lambda path: TorchEncoder(path, stock))
-        activations = activations or ("float" if (folder / GRAPH).is_file() else "8-bit")
+        activations = activations or ("float" if GRAPH in read_manifest(folder)["files"] else "8-bit")
         self._hooks = _round_inputs(stock, model.settings["rounding"]) if activations == "8-bit" else []
         #: The tagger at work, on the stock model: `tag_all`, `predict_sentences` and the rest.
         self.tagger = Tagger(model, threads=1)

@@ -81,7 +81,8 @@ def load_model(
     manifest = read_manifest(folder)
     if GRAPH in files and GRAPH not in manifest["files"] and set(TRANSFORMERS_FILES) <= set(manifest["files"]):
         raise ModelError(
-            f"{folder}: was exported for transformers without {GRAPH}; export it with --onnx, or use pipeline('claim-tagging')."
+            f"{folder}: was exported for transformers without {GRAPH}; export its model again, with --onnx, or use "
+            "pipeline('claim-tagging')."
         )
     for name in _checked(files):
         expected = manifest["files"].get(name)

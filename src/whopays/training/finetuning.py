@@ -89,7 +89,8 @@ def tune_encoder(
     nothing and would first pull the encoder anywhere.
 
     After each epoch the state is saved in ``output``; a run that was interrupted goes on from there and ends with the same
-    weights. The same input and number of threads give the same weights. Prints its progress.
+    weights. The same input, number of threads and precision (`half_precision_is_fast`) give the same weights.
+    Prints its progress.
     Raises `UsageError` if the `train` extra is not installed, there are no examples, or ``base`` is no base encoder.
     """
     try:

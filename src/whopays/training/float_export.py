@@ -15,8 +15,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from whopays.errors import UsageError
-from whopays.model.folder import GRAPH, TRANSFORMERS_FILES, Model, Parts, load_model, save_model
+from whopays.errors import ModelError, UsageError
+from whopays.model.folder import GRAPH, TRANSFORMERS_FILES, Model, Parts, load_model, read_manifest, save_model
 from whopays.tagger import folder_of
 from whopays.training.export import write_graph
 
@@ -35,8 +35,8 @@ def export_transformers(folder: str | Path, model: str | Path = "default", graph
     ``model``: a model that comes with whopays, by name, or a model folder. ``graph``: write the encoder as ``encoder.onnx`` too,
     in floats, so that `whopays.load` reads the folder as well, without torch, and gives the scores that the pipeline gives.
     The same model gives the same bytes.
-    Raises `UsageError` if the `train` extra is missing, if the encoder is neither a BERT nor an MPNet, if the model is an export
-    itself, or if ``folder`` is its own; `ModelError` if the model folder cannot be used.
+    Raises `UsageError` if the `train` extra is missing, if the encoder is neither a BERT nor an MPNet in 8 bits, if the model is
+    an export itself, or if ``folder`` holds it or another encoder that is no export; `ModelError` if the model cannot be used.
     """
     try:
         import onnx
@@ -51,15 +51,16 @@ def export_transformers(folder: str | Path, model: str | Path = "default", graph
     output = Path(folder)
     if output.resolve() == source.resolve():
         raise UsageError(f"{output}: holds the model that is to be exported; give another folder.")
-    loaded = load_model(source)
-    if "exported_from" in loaded.settings:
-        made_of = loaded.settings["exported_from"]
+    if source.is_dir() and (made_of := read_manifest(source).get("settings", {}).get("exported_from")):
         raise UsageError(f"{source}: is an export itself, of {made_of}; give the folder or the name of that model.")
+    if (output / GRAPH).is_file() and not _is_export(output):
+        raise UsageError(f"{output}: holds an encoder that was not exported for transformers; give another folder.")
+    loaded = load_model(source)
     try:
         output.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise UsageError(f"{output}: cannot make this folder ({error.strerror}); give another one.") from None
-    bytewise = onnx.load(source / "encoder.onnx").graph
+    bytewise = onnx.load(source / GRAPH).graph
     weights, rounding = _weights(bytewise)
     config = _config(bytewise, weights, source, loaded)
     stock = AutoModelForTokenClassification.from_config(config).eval()  # type: ignore[no-untyped-call]
@@ -96,6 +97,14 @@ def export_transformers(folder: str | Path, model: str | Path = "default", graph
     )
 
 
+def _is_export(folder: Path) -> bool:
+    """Whether a folder holds what `export_transformers` wrote, which may be written anew."""
+    try:
+        return "exported_from" in read_manifest(folder).get("settings", {})
+    except ModelError:
+        return False
+
+
 def _weights(graph: Any) -> tuple[dict[str, Floats], dict[str, list[int]]]:
     """The encoder's weights under transformers' names, and which channels of each linear layer's input are not rounded.
 
@@ -103,6 +112,10 @@ def _weights(graph: Any) -> tuple[dict[str, Floats], dict[str, list[int]]]:
     """
     from onnx.numpy_helper import to_array
 
+    if not any(node.op_type == "MatMulInteger" for node in graph.node):
+        raise UsageError(
+            "The model's encoder is in floats; give a model with an 8-bit encoder, as whopays writes them."
+        )
     stored = {item.name: item for item in graph.initializer}
 
     def array(name: str) -> npt.NDArray[Any]:
