@@ -10,7 +10,6 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from functools import partial
 from importlib.metadata import version
 from importlib.util import find_spec
 from pathlib import Path
@@ -18,6 +17,7 @@ from typing import Any
 
 import pytest
 
+from test_batch import start as start_tagging
 from whopays.batch.engine import Job, Limits
 from whopays.batch.ray import RayEngine, _Cluster, _Hired, _interruptions, check_node, connected
 from whopays.cli import main
@@ -250,15 +250,9 @@ def local(collection: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def start(collection: Path, run: Path, *options: str, address: str = "") -> subprocess.Popen[str]:
-    command = [sys.executable, "-m", "whopays", "tag", collection.name, "--model", "small", "--output", f"{run}/"]
-    command += ["--memory-limit", "200", *options]
+    arguments = [collection.name, "--output", f"{run}/", "--memory-limit", "200", *options]
     environment = {**os.environ, "RAY_ADDRESS": address} if address else None
-    # Where the tests run in the background of a script, Ctrl-C is ignored from the start, and whatever they start inherits that.
-    usual = partial(signal.signal, signal.SIGINT, signal.SIG_DFL)
-    pipe = subprocess.PIPE
-    return subprocess.Popen(
-        command, cwd=collection.parent, env=environment, stdout=pipe, stderr=pipe, text=True, preexec_fn=usual
-    )
+    return start_tagging(*arguments, cwd=collection.parent, env=environment)
 
 
 def finish(process: subprocess.Popen[str], run: Path) -> str:

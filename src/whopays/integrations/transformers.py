@@ -17,8 +17,8 @@ from transformers import AutoModelForTokenClassification, Pipeline
 from transformers.pipelines import PIPELINE_REGISTRY
 
 from whopays.errors import ModelError, UsageError
-from whopays.model.encoder import Encoder
-from whopays.model.folder import GRAPH, TRANSFORMERS_FILES, load_model, read_manifest
+from whopays.model.encoder import GRAPH, Encoder
+from whopays.model.folder import TRANSFORMERS_FILES, load_model, read_manifest
 from whopays.tagger import Tagger
 
 __all__ = ["TASK", "ClaimTaggingPipeline"]

@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 Floats = npt.NDArray[np.float32]
 T = TypeVar("T")
 R = TypeVar("R")
+#: The encoder's file in a model folder.
+GRAPH = "encoder.onnx"
 _NO_IDS = np.zeros(0, dtype=np.int64)
 _SURROGATE = re.compile("[\ud800-\udfff]")
 
@@ -69,7 +71,7 @@ class Encoder:
 
         try:
             self._session = onnxruntime.InferenceSession(
-                str(folder / "encoder.onnx"),
+                str(folder / GRAPH),
                 session_options(),
                 providers=["CPUExecutionProvider"],
                 disabled_optimizers=[_SLOW],

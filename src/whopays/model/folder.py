@@ -23,14 +23,12 @@ import numpy as np
 
 from whopays.codebook import Codebook
 from whopays.errors import CodebookError, ModelError
-from whopays.model.encoder import Encoder
+from whopays.model.encoder import GRAPH, Encoder
 from whopays.model.gate import Gate
 from whopays.model.heads import Heads
 from whopays.model.operating import Curves
 
 FORMAT = "whopays-model/2"
-#: The encoder for ONNX Runtime.
-GRAPH = "encoder.onnx"
 ENCODER_FILES = (GRAPH, "embeddings.bin", "tokenizer.json")
 #: The same of a model that was exported for transformers, which is read by `whopays.integrations.transformers`. Its folder may
 #: hold the graph too: then both read it.

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from whopays.errors import UsageError
+from whopays.model.encoder import GRAPH
 from whopays.training.bases import check_base, load_encoder
 from whopays.training.quantizing import PROBE, quantize
 
@@ -97,7 +98,7 @@ def _store(model: Any, output: Path) -> None:
     if model.ByteSize() > LARGEST_FILE:
         largest = max(model.graph.initializer, key=lambda weights: weights.ByteSize())
         set_external_data(largest, beside.name)
-    onnx.save(model, output / "encoder.onnx")
+    onnx.save(model, output / GRAPH)
     if beside.is_file():
         # onnx makes it readable to its owner alone.
-        beside.chmod((output / "encoder.onnx").stat().st_mode)
+        beside.chmod((output / GRAPH).stat().st_mode)

@@ -16,7 +16,8 @@ import numpy as np
 import numpy.typing as npt
 
 from whopays.errors import ModelError, UsageError
-from whopays.model.folder import GRAPH, TRANSFORMERS_FILES, Model, Parts, load_model, read_manifest, save_model
+from whopays.model.encoder import GRAPH
+from whopays.model.folder import TRANSFORMERS_FILES, Model, Parts, load_model, read_manifest, save_model
 from whopays.tagger import folder_of
 from whopays.training.export import write_graph
 
