@@ -21,13 +21,14 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from peer_models import embed, load_encoder
 from whopays.codebook import Codebook
 from whopays.corpus.checking import is_document, load_corpus
 from whopays.corpus.markup import Example
 from whopays.corpus.records import load_examples
 from whopays.corpus.sentences import labelled_sentences
 from whopays.evaluation.metrics import label_counts, scores
-from whopays.training.finetuning import half_precision_is_fast
+from whopays.model.encoder import default_threads
 from whopays.training.fitting import FitOptions, best_thresholds, folds
 
 Array = npt.NDArray[np.float64]
@@ -74,16 +75,11 @@ def main() -> None:
 
 def _embed(groups: Sequence[Sequence[Example]], codebook: Codebook, base: Path) -> list[Sentences]:
     """For each group of examples: sentence vectors, sentence labels, and the index of each sentence's example."""
-    from sentence_transformers import SentenceTransformer
-
-    # Half precision where it is quicker (three times, with AMX): the vectors differ by less than the labels do.
-    model = SentenceTransformer(
-        str(base), device="cpu", model_kwargs={"dtype": "bfloat16" if half_precision_is_fast() else "float32"}
-    )
+    encoder = load_encoder(base, default_threads())
     result = []
     for examples in groups:
         rows = [(index, row) for index, e in enumerate(examples) for row in labelled_sentences(e.text, e.spans)]
-        vectors = model.encode([part.text for _, (part, _) in rows], batch_size=32, normalize_embeddings=True)
+        vectors = embed(encoder, [part.text for _, (part, _) in rows])
         labels = np.array([[label in found for label in codebook.ids] for _, (_, found) in rows])
         result.append((np.asarray(vectors, dtype=np.float64), labels, np.array([index for index, _ in rows])))
     return result

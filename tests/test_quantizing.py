@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from pathlib import Path
 
 import numpy as np
@@ -113,6 +114,16 @@ def test_weights_take_seven_bits_so_that_no_processor_overflows(small: Path) -> 
 def test_the_same_graph_gives_the_same_bytes(full: Path, small: Path, tmp_path: Path) -> None:
     quantize(full, tmp_path / "again.onnx", PROBE)
     assert (tmp_path / "again.onnx").read_bytes() == small.read_bytes()
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_advice_to_pre_process_the_graph_is_kept_from_users_while_it_is_quantised_alone(
+    full: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    quantize(full, tmp_path / "again.onnx", PROBE)
+    assert not caplog.records
+    logging.warning("Please consider to run pre-processing before quantization.")
+    assert len(caplog.records) == 1
 
 
 @pytest.mark.filterwarnings("ignore")

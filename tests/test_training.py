@@ -118,13 +118,13 @@ def test_a_model_can_be_tuned_on_from_its_own_encoder_without_the_base(tiny_base
         )
         made.append(file_sha256(tmp_path / "model" / "encoder.onnx"))
         ids.append(load_model(tmp_path / "model").id)
-        assert ("retold_known" in load_model(tmp_path / "model").settings["tuned_on"]) == bool(known)
+        assert ("known" in load_model(tmp_path / "model").settings["tuned_on"]) == bool(known)
     assert len(set(made)) == 3
     told = load_model(tmp_path / "model").settings["tuned_on"]
     assert (told["from"], told["share"]) == (ids[1], 1.0)
-    assert 0 < told["retold_known_shown"] < told["retold_known"] < len(seen)
+    assert 0 < told["known"] < len(seen)
     card = (tmp_path / "model" / "README.md").read_text(encoding="utf-8")
-    assert f"from that of `{ids[1]}`, on {told['texts']} texts; of {told['retold_known']} retold ones" in card
+    assert f"from that of `{ids[1]}`, on {told['texts']} texts, {told['known']} of which" in card
     assert file_sha256(tmp_path / "model" / "tokenizer.json") == tokenizer
     assert set(load(tmp_path / "model").tag("The state pays for the course.").scores) == set(CODEBOOK.ids)
     build(small_corpus, tmp_path / "model", tmp_path / "work", None, unused, FitOptions(folds=2), Start.HEADS)
@@ -181,6 +181,25 @@ def test_of_retold_text_that_an_encoder_knows_a_half_is_shown_again_and_a_pair_w
     known = known_units([*old, *twins], {example.id for example in old})
     assert all(shown_further(example, "retold", known) for example in [*twins, *old[:300]])
     assert 0.47 < np.mean([shown_further(example, "retold", known) for example in old[300:]]) < 0.53
+
+
+@pytest.mark.parametrize("split", ["contrast", "retold"])
+def test_what_is_new_in_a_split_is_shown_and_of_the_rest_as_much_as_is_asked_for(split):
+    new = [Example(f"new-{index}", "text", ()) for index in range(100)]
+    old = [Example(str(index), "text", ()) for index in range(3000)]
+    known = known_units([*new, *old], {example.id for example in old})
+    assert all(shown_further(example, split, known, 6) for example in new)
+    assert 0.14 < np.mean([shown_further(example, split, known, 6) for example in old]) < 0.19
+
+
+@pytest.mark.parametrize(
+    "more", [["--again", "2"], ["--tune-on", "--known", "corpus/data/retold.jsonl", "--again", "0"]]
+)
+def test_how_much_is_shown_again_is_asked_for_as_a_number_beside_what_is_known(monkeypatch, capsys, more):
+    monkeypatch.setattr("sys.argv", ["build", "small", *more])
+    with pytest.raises(SystemExit):
+        build_main()
+    assert "--again takes a whole number from 1" in capsys.readouterr().err
 
 
 def test_known_texts_that_the_corpus_does_not_hold_are_refused(small_corpus, tmp_path):

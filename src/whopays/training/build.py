@@ -6,8 +6,8 @@
 Needs the `train` extra. The same corpus, machine type, precision (see `half_precision_is_fast`) and number of threads
 give the same bytes. An interrupted run goes on from its last finished epoch (``--work``). For text that came in since a model
 was built: ``--tune-on`` starts from the encoder in the model folder instead of from the base, and shows it the retold text and
-a third of the rest, in less than half the time (of retold text that stands in the files of an earlier corpus, ``--known FILE``,
-a half);
+a third of the rest, in less than half the time. Where files of an earlier corpus are given (``--known FILE``), what is not in
+them is shown, and of what is, a half if it is retold and a third if not, or every Nth text (``--again N``);
 ``--heads-only`` keeps that encoder and fits the rest, in minutes and without the extra. ``--card-only`` fits nothing: it puts
 what was measured since the fit (``models/MODEL.scores.md``) into the model's card.
 """
@@ -103,15 +103,16 @@ def in_calibration(example: Example) -> bool:
     return _number(example) % _CALIBRATION_SHARE == 0
 
 
-def shown_further(example: Example, split: str, known: Collection[str] = ()) -> bool:
-    """Whether a text is shown to an encoder that is tuned on: retold ones (of those known a half), and a third of the others.
+def shown_further(example: Example, split: str, known: Collection[str] = (), again: int | None = None) -> bool:
+    """Whether a text is shown to an encoder that is tuned on: new ones; of those known a half if retold, a third of the others.
 
-    ``known``: pairs and single texts (`known_units`) of the corpus that the encoder was tuned on before.
+    ``known``: pairs and single texts (`known_units`) of this split that the encoder was tuned on before; where there are none,
+    all retold texts count as new and all others as known. ``again``: of those known every so many are shown instead.
     """
-    number = _number(example) // _CALIBRATION_SHARE
-    if split == "retold":
-        return _unit(example) not in known or number % _RETOLD_AGAIN == 0
-    return number % _SHOWN_AGAIN == 0
+    if _unit(example) not in known and (known or split == "retold"):
+        return True
+    every = again or (_RETOLD_AGAIN if split == "retold" else _SHOWN_AGAIN)
+    return _number(example) // _CALIBRATION_SHARE % every == 0
 
 
 def known_units(examples: Sequence[Example], seen: Collection[str]) -> set[str]:
@@ -144,13 +145,15 @@ def build(
     fitting: FitOptions,
     start: Start = Start.BASE,
     seen: Collection[str] = (),
+    again: int | None = None,
 ) -> str:
     """Tune, blend, export and fit; returns the report of the fit. Raises as the functions for these steps.
 
-    ``seen``: for a start from the encoder, the ids of texts that were in the corpus when it was tuned before.
+    ``seen``: for a start from the encoder, the ids of texts that were in the corpus when it was tuned before; ``again``: see
+    `shown_further`.
     ``card``: a model card in which ``{fit}`` stands for what the fit has to tell, ``{tuning}`` and ``{further}`` for the
     settings, and ``{scores}`` for what was measured later and lies beside it as ``*.scores.md``.
-    Raises `UsageError` if the corpus lacks a split or holds no retold text of ``seen``.
+    Raises `UsageError` if the corpus lacks a split or holds no text of ``seen``.
     """
     codebook = corpus_codebook(corpus)
     splits = load_corpus(corpus, codebook)
@@ -172,20 +175,20 @@ def build(
         blend_encoder(base, tuned, recipe.share, blended)
         export_encoder(blended, output)
     else:
-        known = known_units(splits["retold"], seen)
-        if seen and not known:
-            raise UsageError(
-                f"{corpus}: found none of the {len(seen)} known texts in its retold split; give that of an earlier version."
-            )
+        known = {name: known_units(splits[name], seen) for name in TUNED_ON}
+        if seen and not any(known.values()):
+            raise UsageError(f"{corpus}: found none of the {len(seen)} known texts; give files of an earlier version.")
         shown = [
-            e for name in TUNED_ON for e in splits[name] if shown_further(e, name, known) and not in_calibration(e)
+            e
+            for name in TUNED_ON
+            for e in splits[name]
+            if shown_further(e, name, known[name], again) and not in_calibration(e)
         ]
         # The manifest alone: after an interrupted fit, the new encoder lies beside the old one's checksum.
         tuned_on = {"from": read_manifest(output)["id"], "share": recipe.further_share, "texts": len(shown)}
         if seen:
-            familiar = {e.id for e in splits["retold"] if _unit(e) in known and not in_calibration(e)}
-            again = sum(example.id in familiar for example in shown)
-            tuned_on |= {"retold_known": len(familiar), "retold_known_shown": again}
+            familiar = {e.id for name in TUNED_ON for e in splits[name] if _unit(e) in known[name]}
+            tuned_on["known"] = sum(example.id in familiar for example in shown)
         before, tuned = _tune_on(output, shown, codebook, work, recipe.further)
         blend_encoder(before, tuned, recipe.further_share, blended)
         export_encoder(blended, output)
@@ -278,6 +281,12 @@ def main() -> None:
         default=[],
         help="with --tune-on: a file of the corpus that the encoder was tuned on before (texts are known by their id)",
     )
+    parser.add_argument(
+        "--again",
+        type=int,
+        metavar="N",
+        help="with --known: show every Nth of those texts (default: 2nd of retold ones, 3rd of others)",
+    )
     part.add_argument("--heads-only", action="store_true", help="keep the encoder of the model folder as it is")
     part.add_argument("--card-only", action="store_true", help="fit nothing, put the measured scores into the card")
     options = parser.parse_args()
@@ -287,13 +296,15 @@ def main() -> None:
     recipe = RECIPES[options.model]
     if options.known and not options.tune_on:
         parser.error("--known goes with --tune-on")
+    if options.again is not None and (not options.known or options.again < 1):
+        parser.error("--again takes a whole number from 1, and goes with --known")
     if options.card_only:
         renew_card(output, card, recipe)
         return
     start = Start.HEADS if options.heads_only else Start.ENCODER if options.tune_on else Start.BASE
     codebook = corpus_codebook(options.corpus)
     seen = {example.id for file in options.known for example in load_examples(file, codebook)}
-    print(build(options.corpus, output, work, card, recipe, FITTING, start, seen))
+    print(build(options.corpus, output, work, card, recipe, FITTING, start, seen, options.again))
 
 
 if __name__ == "__main__":

@@ -9,7 +9,9 @@ bytes are held in 16 bits, where larger weights overflow; with 7 bits, every pro
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import contextlib
+import logging
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -52,9 +54,25 @@ def quantize(full: Path, small: Path, probe: Sequence[Sequence[int]]) -> None:
             kept += _set_apart(graph, source, channels)
     parts = full.with_suffix(".parts.onnx")
     onnx.save(graph, parts)
-    quantize_dynamic(
-        parts, small, per_channel=True, reduce_range=True, weight_type=QuantType.QInt8, nodes_to_exclude=kept
-    )
+    with _without_advice():
+        quantize_dynamic(
+            parts, small, per_channel=True, reduce_range=True, weight_type=QuantType.QInt8, nodes_to_exclude=kept
+        )
+
+
+@contextlib.contextmanager
+def _without_advice() -> Iterator[None]:
+    """Keep ONNX Runtime's advice to pre-process the graph, given to the root logger, from users: they cannot follow it."""
+
+    def kept(record: logging.LogRecord) -> bool:
+        return "pre-processing" not in record.getMessage()
+
+    root = logging.getLogger()
+    root.addFilter(kept)
+    try:
+        yield
+    finally:
+        root.removeFilter(kept)
 
 
 def _products(graph: Any) -> list[Any]:

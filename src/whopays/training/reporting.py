@@ -99,9 +99,8 @@ The figures below are for sentences of the same unseen texts, on which the thres
 def _history(tuned: Mapping[str, Any]) -> str:
     """How an encoder that was tuned on came about; the keys are those of `train`."""
     told = f"The encoder was last tuned on from that of `{tuned['from']}`, on {tuned['texts']} texts"
-    if "retold_known" in tuned:
-        again, known = tuned["retold_known_shown"], tuned["retold_known"]
-        told += f"; of {known} retold ones that it had been tuned on before, {again} were shown again"
+    if "known" in tuned:
+        told += f", {tuned['known']} of which it had been tuned on before"
     return f"{told}. It stands at {tuned['share']:.0%} of the way from that one to the one tuned on."
 
 
