@@ -2,7 +2,7 @@
 
     python benchmarks/quality.py [--model default] [--gold NAME=FILE.jsonl]
 
-Held-out passages, whole documents and contrast pairs of the corpus, passages by authors from whom no model has learnt, and any
+Held-out passages, whole documents and contrast pairs of the corpus, passages by authors of whom no passage was learnt, and any
 further gold given. Micro- and macro-F1 over the labels with 95 % bootstrap intervals over texts, evidence, wrong tags,
 calibration, faithfulness. The seed documents are not here: the shipped model has learnt from them; `seed_lodo.py` leaves
 them out.

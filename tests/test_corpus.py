@@ -86,6 +86,13 @@ def test_every_label_is_held_by_every_split_that_is_learned_from_or_measured_on(
             assert {label for each in examples for label in each.labels} == set(CODEBOOK.ids), split
 
 
+@pytest.mark.parametrize("split", ["fresh", "dense", "retold-heldout"])
+def test_no_author_of_a_passage_to_test_on_has_written_text_to_learn_from(split: str) -> None:
+    splits = load_corpus(CORPUS, CODEBOOK)
+    learnt = {e.attributes["author"] for name in SPLITS - HELD_OUT - {"fresh", "dense", "seed"} for e in splits[name]}
+    assert not learnt & {e.attributes["author"] for e in splits[split] if not e.attributes.get("change")}
+
+
 def test_every_contrast_says_what_its_pair_changes() -> None:
     for each in load_corpus(CORPUS, CODEBOOK)["contrast"]:
         assert each.attributes.get("pair"), each.id

@@ -6,8 +6,8 @@
 Needs the `train` extra. The same corpus, machine type, precision (see `half_precision_is_fast`) and number of threads
 give the same bytes. An interrupted run goes on from its last finished epoch (``--work``). For text that came in since a model
 was built: ``--tune-on`` starts from the encoder in the model folder instead of from the base, and shows it the retold text and
-a third of the rest, in less than half the time. Where files of an earlier corpus are given (``--known FILE``), what is not in
-them is shown, and of what is, a half if it is retold and a third if not, or every Nth text (``--again N``);
+a third of the rest, in less than half the time. Of a split of which an earlier file is given (``--known FILE``), it is shown what
+is not in that, and of what is, a half if it is retold and a third if not, or every Nth text (``--again N``);
 ``--heads-only`` keeps that encoder and fits the rest, in minutes and without the extra. ``--card-only`` fits nothing: it puts
 what was measured since the fit (``models/MODEL.scores.md``) into the model's card.
 """
@@ -187,8 +187,14 @@ def build(
         # The manifest alone: after an interrupted fit, the new encoder lies beside the old one's checksum.
         tuned_on = {"from": read_manifest(output)["id"], "share": recipe.further_share, "texts": len(shown)}
         if seen:
-            familiar = {e.id for name in TUNED_ON for e in splits[name] if _unit(e) in known[name]}
-            tuned_on["known"] = sum(example.id in familiar for example in shown)
+            # Of a split other than the retold one of which nothing is said, all is taken to be known: see `shown_further`.
+            new = {
+                e.id
+                for name in TUNED_ON
+                for e in splits[name]
+                if _unit(e) not in known[name] and (known[name] or name == "retold")
+            }
+            tuned_on["known"] = sum(example.id not in new for example in shown)
         before, tuned = _tune_on(output, shown, codebook, work, recipe.further)
         blend_encoder(before, tuned, recipe.further_share, blended)
         export_encoder(blended, output)

@@ -100,7 +100,7 @@ def _history(tuned: Mapping[str, Any]) -> str:
     """How an encoder that was tuned on came about; the keys are those of `train`."""
     told = f"The encoder was last tuned on from that of `{tuned['from']}`, on {tuned['texts']} texts"
     if "known" in tuned:
-        told += f", {tuned['known']} of which it had been tuned on before"
+        told += f", {tuned['known']} of which the corpus of then had"
     return f"{told}. It stands at {tuned['share']:.0%} of the way from that one to the one tuned on."
 
 

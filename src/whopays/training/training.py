@@ -59,7 +59,7 @@ def train(
     scores go into the report, the card and the manifest. ``held_out``: a file of labelled texts that the finished model is
     scored on, likewise. ``tuned_on``: what manifest and card are to say of an encoder that was tuned on: ``from``, a model's id,
     ``share``, how far from that one's encoder to the tuned one, ``texts``, how many it was shown, and, if it is known,
-    ``known``, how many of these it had been tuned on before.
+    ``known``, how many of these its corpus of then had.
     The same input gives the same bytes. Raises `UsageError` if the corpus is empty or too small or a held-out text is in it,
     `RecordError` for a broken line, `CodebookError` and `ModelError` for the files they name.
     """
