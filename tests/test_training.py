@@ -110,7 +110,7 @@ def test_a_model_can_be_tuned_on_from_its_own_encoder_without_the_base(tiny_base
     further = TuneOptions(epochs=1, batch=8)
     unused = Recipe("tiny", lambda _: pytest.fail("the base was asked for"), TuneOptions(), further=further)
     # In the folder of the build before, and once more from what came out: neither takes an earlier encoder for its own.
-    made, ids = [before], [load_model(tmp_path / "model").id]
+    made, ids, shown = [before], [load_model(tmp_path / "model").id], []
     seen = [example.id for example in load_examples(small_corpus / "data" / "retold.jsonl", CODEBOOK)]
     for known in ([], seen):
         build(
@@ -118,9 +118,12 @@ def test_a_model_can_be_tuned_on_from_its_own_encoder_without_the_base(tiny_base
         )
         made.append(file_sha256(tmp_path / "model" / "encoder.onnx"))
         ids.append(load_model(tmp_path / "model").id)
-        assert ("known" in load_model(tmp_path / "model").settings["tuned_on"]) == bool(known)
+        told = load_model(tmp_path / "model").settings["tuned_on"]
+        assert ("known" in told) == bool(known)
+        shown.append(told["texts"])
     assert len(set(made)) == 3
-    told = load_model(tmp_path / "model").settings["tuned_on"]
+    # Of retold texts that are known, not all are shown again.
+    assert shown[1] < shown[0]
     assert (told["from"], told["share"]) == (ids[1], 1.0)
     # Of the retold ones all are known, and of the splits of which nothing is said, what is shown.
     assert 0 < told["known"] == told["texts"]

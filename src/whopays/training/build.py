@@ -109,10 +109,14 @@ def shown_further(example: Example, split: str, known: Collection[str] = (), aga
     ``known``: pairs and single texts (`known_units`) of this split that the encoder was tuned on before; where there are none,
     all retold texts count as new and all others as known. ``again``: of those known every so many are shown instead.
     """
-    if _unit(example) not in known and (known or split == "retold"):
+    if _is_new(example, split, known):
         return True
     every = again or (_RETOLD_AGAIN if split == "retold" else _SHOWN_AGAIN)
     return _number(example) // _CALIBRATION_SHARE % every == 0
+
+
+def _is_new(example: Example, split: str, known: Collection[str]) -> bool:
+    return _unit(example) not in known and (bool(known) or split == "retold")
 
 
 def known_units(examples: Sequence[Example], seen: Collection[str]) -> set[str]:
@@ -187,13 +191,7 @@ def build(
         # The manifest alone: after an interrupted fit, the new encoder lies beside the old one's checksum.
         tuned_on = {"from": read_manifest(output)["id"], "share": recipe.further_share, "texts": len(shown)}
         if seen:
-            # Of a split other than the retold one of which nothing is said, all is taken to be known: see `shown_further`.
-            new = {
-                e.id
-                for name in TUNED_ON
-                for e in splits[name]
-                if _unit(e) not in known[name] and (known[name] or name == "retold")
-            }
+            new = {e.id for name in TUNED_ON for e in splits[name] if _is_new(e, name, known[name])}
             tuned_on["known"] = sum(example.id not in new for example in shown)
         before, tuned = _tune_on(output, shown, codebook, work, recipe.further)
         blend_encoder(before, tuned, recipe.further_share, blended)
