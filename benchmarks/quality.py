@@ -1,6 +1,6 @@
 """Everything that is claimed of a model's quality, on texts that it has not learnt from.
 
-    python benchmarks/quality.py [--model default] [--gold NAME=FILE.jsonl]
+    python benchmarks/quality.py [--model default] [--gold NAME=FILE.jsonl] [--only NAME]
 
 Held-out passages, whole documents and contrast pairs of the corpus, passages by authors of whom no passage was learnt, and any
 further gold given. Micro- and macro-F1 over the labels with 95 % bootstrap intervals over texts, evidence, wrong tags,
@@ -40,9 +40,14 @@ def main() -> None:
     parser.add_argument("--precision", type=float)
     parser.add_argument("--no-gate", action="store_true")
     parser.add_argument("--gold", action="append", default=[], metavar="NAME=FILE.jsonl")
+    parser.add_argument("--only", action="append", metavar="NAME", help="these of the corpus' sets, by title")
     options = parser.parse_args()
     tagger = load(options.model, precision=options.precision, gate=not options.no_gate)
     sets = gold_sets(load_corpus(CORPUS, tagger.codebook))
+    if unknown := set(options.only or ()) - set(sets):
+        parser.error(f"no set is called {', '.join(sorted(unknown))}; there are {', '.join(sets)}.")
+    if options.only:
+        sets = {name: sets[name] for name in options.only}
     for item in options.gold:
         name, _, file = item.partition("=")
         sets[name] = load_examples(file, tagger.codebook)
@@ -61,6 +66,7 @@ def gold_sets(splits: Mapping[str, Sequence[Example]]) -> dict[str, Sequence[Exa
     return {
         "held-out passages": [example for example in held_out if not is_document(example)],
         "held-out documents": [example for example in held_out if is_document(example)],
+        "everyday documents": splits["documents-heldout"],
         "held-out contrast pairs": splits["contrast-heldout"],
         "held-out retold passages": splits["retold-heldout"],
         "held-out retold pairs": splits["retold-contrast-heldout"],
@@ -111,14 +117,21 @@ def _with_interval(score: Score) -> str:
 
 
 def _wrong_tags(examples: Sequence[Example], predicted: Sequence[Sequence[object]]) -> str:
-    wrong = free = 0
+    """Labels given to sentences without claims; a text may have such a label by another of its sentences."""
+    wrong = foreign = free = 0
     for example, spans in zip(examples, predicted, strict=True):
         gold = labelled_sentences(example.text, example.spans)
         given = labelled_sentences(example.text, spans)  # type: ignore[arg-type]
         for (_, right), (_, tagged) in zip(gold, given, strict=True):
-            free += not right
-            wrong += 0 if right else len(tagged)
-    return f"{wrong} wrong tags on {free} claim-free sentences, {1000 * wrong / max(free, 1):.1f} in 1,000."
+            if not right:
+                free += 1
+                wrong += len(tagged)
+                foreign += len(set(tagged) - example.labels)
+    thousands = max(free, 1) / 1000
+    return (
+        f"{wrong} wrong tags on {free} claim-free sentences, {wrong / thousands:.1f} in 1,000; {foreign} of them "
+        f"({foreign / thousands:.1f}) are of labels that the text does not have at all."
+    )
 
 
 def _pairs(examples: Sequence[Example], predicted: Sequence[Sequence[object]]) -> str:

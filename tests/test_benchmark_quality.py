@@ -27,6 +27,30 @@ def test_a_pair_of_which_a_set_holds_one_member_alone_is_not_counted_as_right_or
     assert quality._pairs([*PAIR, alone], [CLAIM, CLAIM, CLAIM]).startswith("Both members right: 0.00 ")
 
 
+def test_a_tag_on_a_sentence_without_claims_is_told_apart_by_whether_the_text_has_its_label_elsewhere() -> None:
+    text = f"{TEXT} The museum is open."
+    museum = text.index("The")
+    example = Example("a", text, CLAIM)
+    tags = [Span(museum, len(text), label, text[museum:]) for label in ("learner:bears", "state:bears")]
+    assert quality._wrong_tags([example], [CLAIM]).startswith("0 wrong tags on 1 claim-free sentences")
+    told = quality._wrong_tags([example], [tags])
+    assert told.startswith("2 wrong tags on 1 claim-free sentences, 2000.0 in 1,000; 1 of them (1000.0) are of labels")
+
+
+def test_sets_may_be_named_and_a_title_that_is_none_is_refused(monkeypatch, capsys) -> None:
+    everything = {"few": PAIR, "other": PAIR}
+    monkeypatch.setattr(quality, "gold_sets", lambda _: everything)
+    monkeypatch.setattr("sys.argv", ["quality.py", "--model", "small", "--only", "few"])
+    quality.main()
+    told = capsys.readouterr().out
+    assert "| few | 2 |" in told
+    assert "other" not in told
+    monkeypatch.setattr("sys.argv", ["quality.py", "--model", "small", "--only", "fwe"])
+    with pytest.raises(SystemExit):
+        quality.main()
+    assert "no set is called fwe; there are few, other." in capsys.readouterr().err
+
+
 @pytest.mark.parametrize("kind", ["fresh retold", "dense"])
 def test_passages_not_learnt_from_hold_no_twin_and_their_pairs_both_members(kind: str) -> None:
     sets = quality.gold_sets(load_corpus(CORPUS, corpus_codebook(CORPUS)))

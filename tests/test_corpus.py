@@ -23,7 +23,7 @@ from whopays.errors import CodebookError, MarkupError, UsageError
 
 CORPUS = Path(__file__).parents[1] / "corpus"
 CODEBOOK = corpus_codebook(CORPUS)
-HELD_OUT = {"heldout", "contrast-heldout", "retold-heldout", "retold-contrast-heldout"}
+HELD_OUT = {"heldout", "documents-heldout", "contrast-heldout", "retold-heldout", "retold-contrast-heldout"}
 SPLITS = {"seed", "train", "statements", "contrast", "retold", "fresh", "dense", *HELD_OUT}
 # A passage that breaks no rule: 30 words, and a word of its own in each stretch of eight.
 FILLER = (
@@ -86,7 +86,7 @@ def test_every_label_is_held_by_every_split_that_is_learned_from_or_measured_on(
             assert {label for each in examples for label in each.labels} == set(CODEBOOK.ids), split
 
 
-@pytest.mark.parametrize("split", ["fresh", "dense", "retold-heldout"])
+@pytest.mark.parametrize("split", ["fresh", "dense", "documents-heldout", "retold-heldout"])
 def test_no_author_of_a_passage_to_test_on_has_written_text_to_learn_from(split: str) -> None:
     splits = load_corpus(CORPUS, CODEBOOK)
     learnt = {e.attributes["author"] for name in SPLITS - HELD_OUT - {"fresh", "dense", "seed"} for e in splits[name]}
